@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/h1.h"
+
+#include "base/panic.h"
+#include "http/access.h"
+#include "http/errors.h"
+#include "http/request.h"
+#include "http/server.h"
+#include "log/limit.h"
+#include "log/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    JOIN_MAX_BYTES = 64 * 1024, /* responses to pipelined requests are sent together up to here */
+    LINGER_MAX_BYTES = 256 * 1024, /* thrown away before the connection is closed all the same */
+    REFUSAL_MAX_BYTES = 16 * 1024, /* an error page */
+};
+
+/* While the server drains: an idle connection may be about to send its next request, and gets this
+ * long to be answered rather than reset; one that is new or has begun a request gets longer. */
+static const int64_t DRAIN_IDLE_NS = 50 * NS_PER_MS;
+static const int64_t DRAIN_BEGUN_NS = NS_PER_SEC;
+
+struct state_handlers {
+    const char *name;
+    void (*readable)(struct h1_conn *h1);
+    void (*drained)(struct h1_conn *h1);
+    void (*timed_out)(struct h1_conn *h1);
+};
+
+static const struct state_handlers STATES[H1_STATES];
+
+static struct h1_conn *
+h1_of(struct conn *conn)
+{
+    return CONTAINER_OF(conn, struct h1_conn, conn);
+}
+
+static void
+set_state(struct h1_conn *h1, enum h1_state state)
+{
+    ASSERT(h1->state != H1_CLOSED);
+    h1->state = (uint8_t)state;
+}
+
+static struct span
+peer_name(const struct conn *conn)
+{
+    return span_of(conn->peer_text, conn->peer_text_len);
+}
+
+static void
+release_request(struct h1_conn *h1)
+{
+    block_release(&h1->conn.loop->blocks, &h1->body.memory);
+    request_free(h1->request);
+    h1->request = NULL;
+}
+
+/* --- the end of a connection --- */
+
+/* The peer's turn: to send a request, the rest of one, or nothing any more. */
+static void
+wait_for_input(struct h1_conn *h1, enum h1_state state, enum timeout_kind kind)
+{
+    set_state(h1, state);
+    conn_timeout_start(&h1->conn, kind);
+    http_server_resume(h1->server);
+    conn_set_reading(&h1->conn, true); /* last: it may close */
+}
+
+/* Everything is sent: closes at once, or lets a peer that may still be sending read the answer. */
+static void
+finish_closing(struct h1_conn *h1)
+{
+    if (!h1->linger) {
+        conn_close(&h1->conn);
+        return;
+    }
+    h1->conn.transport->shutdown(&h1->conn);
+    block_release(&h1->conn.loop->blocks, &h1->conn.in);
+    wait_for_input(h1, H1_LINGERING, TIMEOUT_LINGER);
+}
+
+/* Output is queued: what comes next has to wait until the peer has taken it. */
+static void
+wait_for_reader(struct h1_conn *h1, bool closing)
+{
+    h1->closing = closing;
+    set_state(h1, H1_SENDING);
+    conn_timeout_start(&h1->conn, TIMEOUT_WRITE);
+}
+
+/* Sends what is queued. True: all of it has gone; false: sending_drained() goes on when it has, or
+ * the connection is closed. */
+static bool
+send_rest(struct h1_conn *h1, bool closing)
+{
+    struct conn *conn = &h1->conn;
+    int rc = conn_pending(conn) > 0 ? conn_flush(conn) : 0;
+    if (rc < 0) {
+        conn_fail(conn, rc);
+        return false;
+    }
+    if (conn_pending(conn) == 0) {
+        return true;
+    }
+    wait_for_reader(h1, closing);
+    return false;
+}
+
+/* Answers a bad request with an error page, and ends the connection. */
+static void
+refuse(struct h1_conn *h1, enum http_error error, struct span detail)
+{
+    struct conn *conn = &h1->conn;
+    struct buf text;
+    buf_init(&text, REFUSAL_MAX_BYTES);
+    http_error_text(error, detail, &text);
+    static struct log_limit limit;
+    log_limited(&limit, LOG_LEVEL_WARNING, "Invalid request from ip=%.*s: %.*s",
+                (int)conn->peer_text_len, conn->peer_text, (int)text.len, buf_begin(&text));
+    buf_clear(&text);
+    http_error_response(error, detail, &text);
+    bool head_only = h1->request && h1->request->head.method_id == HTTP_METHOD_HEAD;
+    conn_put(conn, buf_begin(&text), head_only ? http_error_head_bytes(&text) : text.len);
+    if (http_error_info(error)->logged && h1->request) {
+        h1->request->base = block_begin(&conn->in);
+        access_log_refusal(h1->request, http_error_info(error)->status);
+    }
+    buf_fini(&text);
+    release_request(h1);
+    metric_add(&h1->server->metrics->parse_errors, 1);
+    conn_set_reading(conn, false);
+    h1->linger = true;
+    if (send_rest(h1, true)) {
+        finish_closing(h1);
+    }
+}
+
+/* --- reading --- */
+
+static void
+submit(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    struct request *request = h1->request;
+    request->base = block_begin(&conn->in);
+    if (request->spool.fd < 0 && request->body_bytes > 0) {
+        request->body = h1->body.memory.data ? block_begin(&h1->body.memory)
+                                             : request->base + request->head.head_len;
+    }
+    request->start_ns = conn->loop->clock.mono_ns;
+    set_state(h1, H1_RUNNING);
+    conn_timeout_stop(conn);
+    conn_set_reading(conn, false);
+    conn_pin(conn);
+    metric_add(&h1->server->metrics->requests, 1);
+    h1->server->handler.submit(h1->server->handler.context, request);
+}
+
+/* Takes bytes of the body; H1_ERROR: the request has been refused. */
+static enum h1_result
+feed_body(struct h1_conn *h1, struct span data, size_t *ret_used)
+{
+    enum http_error error;
+    struct span detail;
+    enum h1_result result = h1_body_feed(&h1->body, h1->request, data, ret_used, &error, &detail);
+    if (result == H1_ERROR) {
+        refuse(h1, error, detail);
+    }
+    return result;
+}
+
+static void
+read_body(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    ssize_t got = conn_read_scratch(conn);
+    if (got == -EAGAIN) {
+        return;
+    }
+    if (got <= 0) {
+        log_debug("Ignored premature client disconnection.");
+        conn_close(conn);
+        return;
+    }
+    size_t used;
+    struct span data = {conn->loop->scratch, (size_t)got};
+    enum h1_result result = feed_body(h1, data, &used);
+    if (result == H1_MORE) {
+        conn_timeout_start(conn, TIMEOUT_BODY);
+    } else if (result == H1_DONE) {
+        if (used < data.n) {
+            block_append(&conn->loop->blocks, &conn->in, data.p + used, data.n - used);
+        }
+        submit(h1);
+    }
+}
+
+/* The head is complete but the body is not, or it is chunked: takes what has come of it out of
+ * `in`, where only the head and later requests remain. */
+static void
+begin_body(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    const struct h1_head *head = &h1->request->head;
+    h1_body_begin(&h1->body, head);
+    set_state(h1, H1_BODY);
+    char *body = block_begin(&conn->in) + head->head_len;
+    struct span data = {body, conn->in.len - head->head_len};
+    size_t used = 0;
+    enum h1_result result = feed_body(h1, data, &used);
+    if (result == H1_ERROR) {
+        return;
+    }
+    memmove(body, body + used, data.n - used);
+    conn->in.len -= (uint32_t)used;
+    if (result == H1_DONE) {
+        submit(h1);
+        return;
+    }
+    wait_for_input(h1, H1_BODY, TIMEOUT_BODY);
+}
+
+static bool
+is_trusted(struct h1_conn *h1)
+{
+    if (!h1->trust_known) {
+        struct span peer = peer_name(&h1->conn);
+        h1->trusted = peer.n == 0 || network_list_has(&h1->server->settings.trusted, peer);
+        h1->trust_known = true;
+    }
+    return h1->trusted;
+}
+
+static void
+head_complete(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    struct request *request = h1->request;
+    struct h1_head *head = &request->head;
+    struct span detail = {NULL, 0};
+    enum http_error error = h1_head_apply_policy(
+        head, block_begin(&conn->in), &h1->server->settings.policy, is_trusted(h1), &detail);
+    if (error != HTTP_OK) {
+        refuse(h1, error, detail);
+        return;
+    }
+    request->https = head->scheme == H1_SCHEME_HTTPS;
+    if (head->expect_continue) {
+        static const struct span CONTINUE = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
+        conn_put(conn, CONTINUE.p, CONTINUE.n);
+        int rc = conn_flush(conn);
+        if (rc < 0) {
+            conn_fail(conn, rc);
+            return;
+        }
+    }
+    int64_t arrived = (int64_t)conn->in.len - head->head_len;
+    if (head->chunked || head->content_length > arrived) {
+        begin_body(h1);
+        return;
+    }
+    request->body_bytes = MAX_OF(head->content_length, 0);
+    submit(h1);
+}
+
+static void
+refuse_head(struct h1_conn *h1)
+{
+    struct buf detail;
+    buf_init(&detail, REFUSAL_MAX_BYTES);
+    h1_parser_detail(&h1->parser, &h1->server->settings.limits, block_begin(&h1->conn.in), &detail);
+    refuse(h1, h1->parser.error, buf_span(&detail));
+    buf_fini(&detail);
+}
+
+/* Long heads that are not complete would fill the memory if there were many. */
+static bool
+is_too_much(const struct h1_conn *h1)
+{
+    return h1->conn.in.len > HTTP_HEAD_SPARE_BYTES &&
+           h1->conn.loop->blocks.used_bytes > HTTP_BUFFER_BUDGET_BYTES;
+}
+
+/* A request begins, or goes on, with what is in `in`. */
+static void
+parse_head(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    if (h1->request == NULL) {
+        h1->request = request_new(h1->server, conn);
+        h1_parser_init(&h1->parser);
+    }
+    enum h1_result result = h1_parse_head(&h1->parser, &h1->server->settings.limits,
+                                          block_begin(&conn->in), conn->in.len, &h1->request->head);
+    if (LIKELY(result == H1_DONE)) {
+        head_complete(h1);
+    } else if (result == H1_ERROR) {
+        refuse_head(h1);
+    } else if (is_too_much(h1)) {
+        refuse(h1, HTTP_ERR_HEAD_SIZE, SPAN(""));
+    } else if (h1->state != H1_HEAD) {
+        wait_for_input(h1, H1_HEAD, TIMEOUT_HEAD);
+    }
+}
+
+/* WAITING and HEAD. */
+static void
+read_head(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    ssize_t got = conn_read(conn);
+    if (LIKELY(got > 0)) {
+        parse_head(h1);
+    } else if (got == -EAGAIN) {
+        conn_set_reading(conn, true);
+    } else {
+        log_debug("%s", h1->state == H1_HEAD ? "Ignored premature client disconnection."
+                                             : "Closing connection.");
+        conn_close(conn);
+    }
+}
+
+static void
+discard_input(struct h1_conn *h1)
+{
+    ssize_t got = conn_read_scratch(&h1->conn);
+    if (got == -EAGAIN) {
+        return;
+    }
+    if (got > 0) {
+        h1->discarded += (uint32_t)got;
+    }
+    if (got <= 0 || h1->discarded > LINGER_MAX_BYTES) {
+        conn_close(&h1->conn);
+    }
+}
+
+/* --- between requests --- */
+
+static void
+wait_for_request(struct h1_conn *h1)
+{
+    /* Also when draining: the peer may have been told keep-alive before that began. */
+    wait_for_input(h1, H1_WAITING, TIMEOUT_KEEPALIVE);
+}
+
+/* The next request has begun to arrive. If it is complete its response may share a write with what
+ * is queued. */
+static void
+go_on_reading(struct h1_conn *h1)
+{
+    struct conn *conn = &h1->conn;
+    parse_head(h1);
+    if (!conn_is_open(conn) || conn_pending(conn) == 0) {
+        return;
+    }
+    if (h1->state == H1_RUNNING && conn_pending(conn) < JOIN_MAX_BYTES) {
+        return;
+    }
+    int rc = conn_flush(conn);
+    if (rc < 0) {
+        conn_fail(conn, rc);
+    }
+}
+
+static void
+next_request(struct h1_conn *h1)
+{
+    if (h1->conn.in.len > 0) {
+        go_on_reading(h1);
+        return;
+    }
+    if (send_rest(h1, false)) {
+        wait_for_request(h1);
+    }
+}
+
+/* Bytes of the connection's input that the request occupies. */
+static size_t
+input_bytes(const struct request *request)
+{
+    bool body_in_place = request->body == request->base + request->head.head_len;
+    return request->head.head_len + (body_in_place ? (size_t)request->body_bytes : 0);
+}
+
+void
+h1_request_done(struct request *request)
+{
+    struct conn *conn = request->conn;
+    struct h1_conn *h1 = h1_of(conn);
+    size_t used = input_bytes(request);
+    bool close = request->response.close;
+    h1->served = true;
+    clock_update(&conn->loop->clock); /* the application may have taken its time */
+    ASSERT(h1->request == request);
+    release_request(h1);
+    conn_unpin(conn);
+    if (!conn_is_open(conn)) {
+        return;
+    }
+    block_consume(&conn->loop->blocks, &conn->in, used);
+    if (close) {
+        h1->linger = conn->in.len > 0;
+        if (send_rest(h1, true)) {
+            finish_closing(h1);
+        }
+    } else if (conn_is_behind(conn)) {
+        wait_for_reader(h1, false);
+    } else {
+        next_request(h1);
+    }
+}
+
+bool
+h1_may_join(const struct request *request, size_t n)
+{
+    const struct conn *conn = request->conn;
+    return conn->in.len > input_bytes(request) && !conn_is_behind(conn) && n < JOIN_MAX_BYTES &&
+           conn_pending(conn) < JOIN_MAX_BYTES;
+}
+
+void
+h1_output_changed(struct conn *conn)
+{
+    if (conn_pending(conn) == 0) {
+        conn_timeout_stop(conn);
+    } else if (!conn_timeout_runs(conn, TIMEOUT_WRITE)) {
+        conn_timeout_start(conn, TIMEOUT_WRITE); /* from now on only the peer's progress does */
+    }
+}
+
+/* --- events --- */
+
+static void
+sending_drained(struct h1_conn *h1)
+{
+    conn_timeout_stop(&h1->conn);
+    if (h1->closing) {
+        finish_closing(h1);
+    } else {
+        next_request(h1);
+    }
+}
+
+static void
+running_drained(struct h1_conn *h1)
+{
+    conn_timeout_stop(&h1->conn);
+}
+
+static void
+ignore(struct h1_conn *h1)
+{
+    (void)h1;
+}
+
+static void
+close_silently(struct h1_conn *h1)
+{
+    conn_close(&h1->conn);
+}
+
+static void
+refuse_slow(struct h1_conn *h1)
+{
+    refuse(h1, HTTP_ERR_TIMEOUT, SPAN(""));
+}
+
+static const struct state_handlers STATES[H1_STATES] = {
+    [H1_WAITING] = {"waiting", read_head, ignore, close_silently},
+    [H1_HEAD] = {"head", read_head, ignore, refuse_slow},
+    [H1_BODY] = {"body", read_body, ignore, refuse_slow},
+    [H1_RUNNING] = {"running", ignore, running_drained, close_silently},
+    [H1_SENDING] = {"sending", ignore, sending_drained, close_silently},
+    [H1_LINGERING] = {"lingering", discard_input, ignore, close_silently},
+    [H1_CLOSED] = {"closed", ignore, ignore, ignore},
+};
+
+static void
+h1_readable(struct conn *conn)
+{
+    STATES[h1_of(conn)->state].readable(h1_of(conn));
+}
+
+static void
+h1_drained(struct conn *conn)
+{
+    STATES[h1_of(conn)->state].drained(h1_of(conn));
+}
+
+static void
+h1_progress(struct conn *conn)
+{
+    uint8_t state = h1_of(conn)->state;
+    if (state == H1_RUNNING || state == H1_SENDING) {
+        conn_timeout_start(conn, TIMEOUT_WRITE);
+    }
+}
+
+static void
+h1_timed_out(struct conn *conn, enum timeout_kind kind)
+{
+    (void)kind;
+    STATES[h1_of(conn)->state].timed_out(h1_of(conn));
+}
+
+static void
+h1_closed(struct conn *conn)
+{
+    struct h1_conn *h1 = h1_of(conn);
+    if (h1->state != H1_RUNNING) {
+        release_request(h1);
+    }
+    set_state(h1, H1_CLOSED);
+    http_server_conn_closed(h1->server);
+}
+
+static void
+h1_release(struct conn *conn)
+{
+    pool_put(&h1_of(conn)->server->conn_pool, h1_of(conn));
+}
+
+static const struct protocol h1_protocol = {
+    .name = "http/1",
+    .readable = h1_readable,
+    .drained = h1_drained,
+    .progress = h1_progress,
+    .timed_out = h1_timed_out,
+    .closed = h1_closed,
+    .release = h1_release,
+};
+
+void
+h1_open(struct http_server *server, unsigned listener, int fd, const struct sockaddr *peer)
+{
+    struct h1_conn *h1 = pool_get(&server->conn_pool);
+    struct conn *conn = &h1->conn;
+    memset(h1, 0, sizeof(*h1));
+    conn_init(conn, server->loop, fd, peer);
+    conn->protocol = &h1_protocol;
+    conn->spool_directory = server->settings.spool_directory;
+    conn->spool_max = server->settings.spool_max_bytes;
+    h1->server = server;
+    h1->listener = (uint16_t)listener;
+    h1->state = H1_WAITING;
+    list_append(&server->conns, &conn->node);
+    conn_timeout_start(conn, TIMEOUT_HEAD);
+    /* Most clients send at once: a request that is here already saves a turn of the loop. */
+    read_head(h1);
+}
+
+int64_t
+h1_busy_until(struct conn *conn)
+{
+    const struct h1_conn *h1 = h1_of(conn);
+    int64_t since_ns = MAX_OF(conn_timeout_since(conn), h1->server->drain_start_ns);
+    switch (h1->state) {
+    case H1_BODY:
+    case H1_RUNNING:
+    case H1_SENDING:
+        return INT64_MAX;
+    case H1_WAITING:
+        return since_ns + (h1->served ? DRAIN_IDLE_NS : DRAIN_BEGUN_NS);
+    default:
+        return since_ns + DRAIN_BEGUN_NS;
+    }
+}
