@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/arbiter.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "proc/manage.h"
+#include "proc/reexec.h"
+#include "proc/reload.h"
+#include "proc/signals.h"
+#include "proc/sockets.h"
+#include "proc/startup.h"
+#include "proc/systemd.h"
+#include "proc/title.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    WAIT_MAX_MS = 1000, /* heartbeats are looked at so often */
+    BOOT_TIMEOUT_MS = 60 * 1000,
+};
+
+/* The arbiter has not run for so long: it was stopped (SIGSTOP, a frozen container), and the
+ * workers perhaps with it. */
+static const int64_t STALL_NS = 3 * NS_PER_SEC;
+
+/* After INT or QUIT in a graceful stop, and after KILL. */
+static const int64_t QUICK_STOP_NS = 2 * NS_PER_SEC;
+
+void
+arbiter_init(struct arbiter *a, const struct config *cfg)
+{
+    a->cfg = cfg;
+    a->phase = ARBITER_STARTING;
+    a->boot_timeout_ms = BOOT_TIMEOUT_MS;
+    a->signal_fd = -1;
+    a->notify_fds[0] = a->notify_fds[1] = -1;
+    a->alive_fds[0] = a->alive_fds[1] = -1;
+    list_init(&a->children);
+    oom_counter_init(&a->oom);
+}
+
+void
+arbiter_fini(struct arbiter *a)
+{
+    sockets_close(a);
+    pidfile_remove(&a->pidfile);
+    signals_stop();
+    for (int i = 0; i < 2; i++) {
+        fd_close(&a->notify_fds[i]);
+        fd_close(&a->alive_fds[i]);
+    }
+    while (!list_empty(&a->children)) {
+        spawn_forget(a, LIST_ENTRY(list_first(&a->children), struct child, node));
+    }
+    slots_fini(&a->slots);
+    oom_counter_fini(&a->oom);
+    reexec_fini(a);
+    free(a->error);
+    a->error = NULL;
+}
+
+const char *
+arbiter_name(const struct arbiter *a)
+{
+    return a->predecessor_pid == 0 ? "Master" : "Master.2";
+}
+
+void
+arbiter_set_title(const struct arbiter *a, const char *role)
+{
+    title_set("%s: %s [%s%s]", a->program, role, config_proc_name(a->cfg),
+              a->predecessor_pid == 0 ? "" : ".2");
+}
+
+int
+arbiter_set_target(struct arbiter *a, int64_t target)
+{
+    int64_t old = a->phase == ARBITER_STARTING ? -1 : a->target;
+    if (target == old) {
+        return 0;
+    }
+    a->target = target;
+    return a->host->nworkers_changed(a->context, target, old);
+}
+
+/* --- start --- */
+
+int
+arbiter_start(struct arbiter *a)
+{
+    a->exit_code = EXIT_CONFIG_ERROR; /* of whatever fails now */
+    int rc = startup(a);
+    if (rc < 0) {
+        return rc;
+    }
+    a->exit_code = 0;
+    a->phase = ARBITER_RUNNING;
+    a->awake_ns = clock_mono_ns();
+    a->generation = 1;
+    return 0;
+}
+
+/* --- stop --- */
+
+void
+arbiter_fail(struct arbiter *a)
+{
+    int code = a->host->report(a->context);
+    if (a->phase == ARBITER_STOPPING) {
+        a->exit_code = code;
+    } else {
+        arbiter_stop(a, SIGQUIT, code, NULL);
+    }
+}
+
+void
+arbiter_stop(struct arbiter *a, int signal_number, int exit_code, const char *reason)
+{
+    if (a->phase != ARBITER_RUNNING) {
+        return;
+    }
+    a->phase = ARBITER_STOPPING;
+    a->exit_code = exit_code;
+    a->reason = reason;
+    a->stop_deadline_ns = clock_mono_ns() + a->cfg->graceful_timeout * NS_PER_SEC;
+    int rc = systemd_notify("STOPPING=1\n");
+    (void)rc;
+    sockets_close(a);
+    rc = a->host->listeners_changed(a->context);
+    (void)rc; /* only the list that hooks see */
+    manage_signal_all(a, signal_number);
+}
+
+static void
+hurry(struct arbiter *a)
+{
+    log_info("Quick shutdown requested");
+    manage_signal_all(a, SIGQUIT);
+    a->stop_deadline_ns = MIN_OF(a->stop_deadline_ns, clock_mono_ns() + QUICK_STOP_NS);
+}
+
+static void
+finish(struct arbiter *a)
+{
+    int level = a->exit_code == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR;
+
+    log_printf(level, "Shutting down: %s", arbiter_name(a));
+    if (a->reason) {
+        log_printf(level, "Reason: %s", a->reason);
+    }
+    pidfile_remove(&a->pidfile);
+    a->phase = ARBITER_ENDED;
+    if (a->host->call_hook(a->context, HOOK_ON_EXIT, NULL) < 0) {
+        int code = a->host->report(a->context);
+        a->exit_code = code == EXIT_UNHANDLED ? EXIT_CONFIG_ERROR : code;
+    }
+}
+
+static void
+progress_stop(struct arbiter *a, int64_t now_ns)
+{
+    if (list_empty(&a->children) || (a->killed && now_ns >= a->stop_deadline_ns)) {
+        finish(a);
+    } else if (now_ns >= a->stop_deadline_ns) {
+        if (!a->killed) {
+            log_warning("Workers have not ended within the time they had: killing them");
+        }
+        manage_signal_all(a, SIGKILL);
+        a->killed = true;
+        a->stop_deadline_ns = now_ns + QUICK_STOP_NS;
+    }
+}
+
+/* --- signals --- */
+
+static int
+on_ttou(struct arbiter *a)
+{
+    return a->target > 1 ? arbiter_set_target(a, a->target - 1) : 0;
+}
+
+static int
+on_winch(struct arbiter *a)
+{
+    if (!a->daemonized) {
+        log_debug("SIGWINCH ignored. Not daemonized");
+        return 0;
+    }
+    log_info("graceful stop of workers");
+    return arbiter_set_target(a, 0);
+}
+
+static int
+on_usr1(const struct arbiter *a)
+{
+    a->host->reopen_logs(a->context);
+    manage_signal_all(a, SIGUSR1);
+    return 0;
+}
+
+static int
+act_on(struct arbiter *a, int number)
+{
+    switch (number) {
+    case SIGTERM:
+        arbiter_stop(a, SIGTERM, 0, NULL);
+        return 0;
+    case SIGINT:
+    case SIGQUIT:
+        arbiter_stop(a, SIGQUIT, 0, NULL);
+        return 0;
+    case SIGHUP:
+        a->reload_wanted = true;
+        return 0;
+    case SIGTTIN:
+        return arbiter_set_target(a, a->target + 1);
+    case SIGTTOU:
+        return on_ttou(a);
+    case SIGUSR1:
+        return on_usr1(a);
+    case SIGUSR2:
+        return reexec_start(a);
+    case SIGWINCH:
+        return on_winch(a);
+    default:
+        return 0; /* SIGCHLD: every turn reaps */
+    }
+}
+
+static void
+take_signals(struct arbiter *a)
+{
+    for (int number = signals_next(); number > 0; number = signals_next()) {
+        log_printf(number == SIGCHLD ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "Handling signal: %s",
+                   signals_short_name(number));
+        if (a->phase == ARBITER_RUNNING) {
+            if (act_on(a, number) < 0) {
+                arbiter_fail(a);
+            }
+        } else if (number == SIGTERM || number == SIGINT || number == SIGQUIT) {
+            hurry(a);
+        } else if (number == SIGUSR1) {
+            on_usr1(a);
+        }
+    }
+}
+
+/* --- the loop --- */
+
+static void
+drain_notifications(const struct arbiter *a)
+{
+    char bytes[256];
+    while (read(a->notify_fds[0], bytes, sizeof(bytes)) > 0) {
+    }
+}
+
+bool
+arbiter_turn(struct arbiter *a)
+{
+    int64_t now_ns = clock_mono_ns();
+
+    if (now_ns - a->awake_ns > STALL_NS) {
+        a->resumed_ns = now_ns;
+    }
+    a->awake_ns = now_ns;
+    drain_notifications(a);
+    take_signals(a);
+    manage_reap(a);
+    manage_look(a, now_ns);
+    reexec_look(a);
+    if (a->phase == ARBITER_RUNNING) {
+        manage_punish(a, now_ns);
+        reload_serve(a);
+    }
+    if (a->phase == ARBITER_RUNNING) {
+        manage_balance(a, clock_mono_ns());
+    }
+    if (a->phase == ARBITER_STOPPING) {
+        progress_stop(a, clock_mono_ns());
+    }
+    return a->phase != ARBITER_ENDED;
+}
+
+static int
+wait_ms(const struct arbiter *a)
+{
+    int64_t next_ns = a->phase == ARBITER_STOPPING ? a->stop_deadline_ns : manage_next_ns(a);
+    int64_t now_ns = clock_mono_ns();
+    if (next_ns <= now_ns) {
+        return 0;
+    }
+    int64_t ms = (next_ns - now_ns) / NS_PER_MS;
+    return ms >= WAIT_MAX_MS ? WAIT_MAX_MS : (int)ms + 1;
+}
+
+void
+arbiter_wait(struct arbiter *a)
+{
+    struct pollfd pollfds[] = {
+        {.fd = a->signal_fd, .events = POLLIN},
+        {.fd = a->notify_fds[0], .events = POLLIN},
+    };
+    poll(pollfds, ARRAY_LEN(pollfds), wait_ms(a));
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rule by which workers come and go.
+ *
+ * A worker is *current* if it is of the latest generation and does not ask to be replaced,
+ * *outdated* if not, and *leaving* once it has been told to go or goes by itself; those that are
+ * leaving do not count. In manage_balance():
+ *
+ *   1. While fewer than `target` workers are current, start one. If outdated ones still serve, only
+ *      RELOAD_BATCH at a time boot, so that a reload does not double the load of the machine.
+ *   2. While more than `target` workers are ready, the oldest outdated one, or else the oldest, is
+ *      told to go.
+ *
+ * So the start, a reload, max_requests, a crash, TTIN and TTOU are all the same thing, and no
+ * worker leaves before its successor is ready. Workers that fail before they are ready make the
+ * next start wait, twice as long each time, and one after the other.
+ */
+#include "proc/manage.h"
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "proc/arbiter.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    RELOAD_BATCH = 1,
+    BACKOFF_FIRST_MS = 1000,
+    BACKOFF_DOUBLINGS = 5, /* up to 32 s */
+};
+
+/* From ABRT to KILL, and what a worker gets beyond graceful_timeout, which it watches itself. */
+static const int64_t GRACE_NS = NS_PER_SEC;
+
+static struct child *
+child_at(struct list *node)
+{
+    return LIST_ENTRY(node, struct child, node);
+}
+
+/* Iterates with the successor at hand, so that the body may free the child. */
+#define EACH_CHILD(a, node, next)                               \
+    struct list *node = (a)->children.next, *next = node->next; \
+    node != &(a)->children;                                     \
+    node = next, next = node->next
+
+static bool
+is_current(const struct arbiter *a, const struct child *child)
+{
+    return !child->leaving && !child->wants_to_go && child->generation == a->generation;
+}
+
+struct census {
+    int64_t current; /* booting ones included */
+    int64_t outdated;
+    int64_t booting; /* current ones that are */
+    int64_t ready;   /* current and outdated */
+};
+
+static struct census
+take_census(const struct arbiter *a)
+{
+    struct census n = {0};
+    for (EACH_CHILD(a, node, next)) {
+        const struct child *child = child_at(node);
+        if (child->leaving) {
+            continue;
+        }
+        bool current = is_current(a, child);
+        n.current += current;
+        n.outdated += !current;
+        n.booting += current && !child->ready;
+        n.ready += child->ready;
+    }
+    return n;
+}
+
+bool
+manage_in_transition(const struct arbiter *a)
+{
+    for (EACH_CHILD(a, node, next)) {
+        const struct child *child = child_at(node);
+        if (!child->leaving && (child->generation != a->generation || !child->ready)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+send_signal(const struct child *child, int signal_number)
+{
+    /* ESRCH: it is gone, and will be reaped. */
+    (void)!kill(child->pid, signal_number);
+}
+
+void
+manage_signal_all(const struct arbiter *a, int signal_number)
+{
+    for (EACH_CHILD(a, node, next)) {
+        send_signal(child_at(node), signal_number);
+    }
+}
+
+/* --- looking --- */
+
+static int64_t
+graceful_deadline(const struct arbiter *a, int64_t now_ns)
+{
+    return now_ns + a->cfg->graceful_timeout * NS_PER_SEC + GRACE_NS;
+}
+
+static void
+look_at(struct arbiter *a, struct child *child, int64_t now_ns)
+{
+    enum slot_state state = slot_state(child->slot);
+
+    if (!child->ready && state > SLOT_BOOTING) {
+        child->ready = true;
+        a->ever_ready = true;
+        a->boot_failures = 0;
+        a->spawn_not_before_ns = 0;
+    }
+    if (state == SLOT_RETIRING) {
+        child->wants_to_go = true;
+    }
+    if (!child->leaving && (state == SLOT_DRAINING || state == SLOT_EXITING)) {
+        child->leaving = true;
+        child->kill_at_ns = graceful_deadline(a, now_ns);
+    }
+}
+
+void
+manage_look(struct arbiter *a, int64_t now_ns)
+{
+    for (EACH_CHILD(a, node, next)) {
+        look_at(a, child_at(node), now_ns);
+    }
+}
+
+/* --- punishing --- */
+
+static void
+abort_child(struct child *child, int64_t now_ns)
+{
+    child->aborted = true;
+    child->kill_at_ns = now_ns + GRACE_NS;
+    send_signal(child, SIGABRT);
+}
+
+/* When the child is late if nothing changes; INT64_MAX: never. */
+static int64_t
+late_ns(const struct arbiter *a, const struct child *child)
+{
+    if (child->kill_at_ns != 0) {
+        return child->kill_at_ns;
+    }
+    if (!child->ready) {
+        return MAX_OF(child->forked_ns, a->resumed_ns) + a->boot_timeout_ms * NS_PER_MS;
+    }
+    if (a->cfg->timeout == 0) {
+        return INT64_MAX;
+    }
+    int64_t seen_ns = MAX_OF(slot_last_heartbeat(child->slot), a->resumed_ns);
+    return seen_ns + a->cfg->timeout * NS_PER_SEC;
+}
+
+static void
+punish(struct child *child, int64_t now_ns)
+{
+    if (child->kill_at_ns != 0) {
+        if (!child->aborted) {
+            log_warning("Worker graceful timeout (pid:%d)", (int)child->pid);
+            child->aborted = true;
+        } else {
+            log_warning("Worker (pid:%d) has not ended when told to: killing it", (int)child->pid);
+        }
+        send_signal(child, SIGKILL);
+        child->kill_at_ns = now_ns + GRACE_NS; /* should it survive even that: again */
+    } else if (!child->ready) {
+        log_critical("WORKER BOOT TIMEOUT (pid:%d)", (int)child->pid);
+        abort_child(child, now_ns);
+    } else {
+        log_critical("WORKER TIMEOUT (pid:%d)", (int)child->pid);
+        abort_child(child, now_ns);
+    }
+}
+
+void
+manage_punish(struct arbiter *a, int64_t now_ns)
+{
+    for (EACH_CHILD(a, node, next)) {
+        struct child *child = child_at(node);
+        if (now_ns >= late_ns(a, child)) {
+            punish(child, now_ns);
+        }
+    }
+}
+
+int64_t
+manage_next_ns(const struct arbiter *a)
+{
+    int64_t next_ns = a->spawn_not_before_ns > 0 ? a->spawn_not_before_ns : INT64_MAX;
+    for (EACH_CHILD(a, node, next)) {
+        next_ns = MIN_OF(next_ns, late_ns(a, child_at(node)));
+    }
+    return next_ns;
+}
+
+/* --- reaping --- */
+
+static struct child *
+find_child(const struct arbiter *a, pid_t pid)
+{
+    for (EACH_CHILD(a, node, next)) {
+        if (child_at(node)->pid == pid) {
+            return child_at(node);
+        }
+    }
+    return NULL;
+}
+
+static void
+back_off(struct arbiter *a, int64_t now_ns)
+{
+    int doublings = MIN_OF((int)a->boot_failures, BACKOFF_DOUBLINGS);
+    int64_t wait_ms = (int64_t)BACKOFF_FIRST_MS << doublings;
+
+    a->boot_failures++;
+    a->failed_ns = now_ns;
+    a->spawn_not_before_ns = now_ns + wait_ms * NS_PER_MS;
+    log_error("Worker failed to boot; the next attempt is made in %d s.", (int)(wait_ms / 1000));
+}
+
+/* A first boot that fails for a reason that will not go away ends the server. */
+static void
+judge_boot_failure(struct arbiter *a, const struct child *child, int status)
+{
+    int64_t now_ns = clock_mono_ns();
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    bool fatal = code == EXIT_WORKER_BOOT_ERROR || code == EXIT_APP_LOAD_ERROR;
+
+    if (a->phase != ARBITER_RUNNING) {
+        return;
+    }
+    if (a->ever_ready || !fatal) {
+        if (child->forked_ns >= a->failed_ns) { /* one of several that failed together counts */
+            back_off(a, now_ns);
+        }
+    } else {
+        arbiter_stop(a, SIGTERM, code,
+                     code == EXIT_WORKER_BOOT_ERROR ? "Worker failed to boot."
+                                                    : "App failed to load.");
+    }
+}
+
+static void
+bury(struct arbiter *a, struct child *child, int status)
+{
+    look_at(a, child, clock_mono_ns()); /* it may have been ready for a moment */
+    obituary_write(child->pid, status, child->slot, &a->oom);
+    if (!child->ready && !child->leaving) {
+        judge_boot_failure(a, child, status);
+    }
+    int rc = a->host->call_hook(a->context, HOOK_CHILD_EXIT, child);
+    spawn_forget(a, child);
+    if (rc < 0) {
+        arbiter_fail(a);
+    }
+}
+
+static void
+bury_stranger(struct arbiter *a, pid_t pid, int status)
+{
+    if (pid == a->successor_pid) {
+        a->successor_pid = 0;
+        log_info("The arbiter of the upgrade (pid:%d) has ended.", (int)pid);
+        return;
+    }
+    log_debug("Reaped unknown child process (pid:%d, status:%d)", (int)pid, status);
+}
+
+void
+manage_reap(struct arbiter *a)
+{
+    int status = 0;
+    for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+        struct child *child = find_child(a, pid);
+        if (child) {
+            bury(a, child, status);
+        } else {
+            bury_stranger(a, pid, status);
+        }
+    }
+}
+
+/* --- balancing --- */
+
+static void
+spawn_some(struct arbiter *a, int64_t now_ns)
+{
+    struct census n = take_census(a);
+    int64_t missing = a->target - n.current;
+
+    if (n.outdated > 0) {
+        missing = MIN_OF(missing, RELOAD_BATCH - n.booting);
+    }
+    if (a->boot_failures > 0) {
+        if (now_ns < a->spawn_not_before_ns) {
+            return;
+        }
+        a->spawn_not_before_ns = 0;
+        missing = MIN_OF(missing, 1 - n.booting);
+    }
+    for (int64_t i = 0; i < missing; i++) {
+        int rc = spawn_worker(a);
+        if (rc == -ECANCELED) {
+            arbiter_fail(a);
+            return;
+        }
+        if (rc < 0) {
+            log_error("Can't start a worker: %s", strerror(-rc));
+            back_off(a, now_ns);
+            return;
+        }
+    }
+}
+
+/* Of those that count: the oldest outdated one, or else the oldest. */
+static struct child *
+choose_oldest(const struct arbiter *a)
+{
+    struct child *oldest = NULL;
+    for (EACH_CHILD(a, node, next)) {
+        struct child *child = child_at(node);
+        if (child->leaving) {
+            continue;
+        }
+        if (!is_current(a, child)) {
+            return child;
+        }
+        oldest = oldest ? oldest : child;
+    }
+    return oldest;
+}
+
+static void
+retire(const struct arbiter *a, struct child *child, int64_t now_ns)
+{
+    child->leaving = true;
+    child->kill_at_ns = graceful_deadline(a, now_ns);
+    send_signal(child, SIGTERM);
+}
+
+static void
+retire_some(const struct arbiter *a, int64_t now_ns)
+{
+    while (take_census(a).ready > a->target) {
+        retire(a, choose_oldest(a), now_ns);
+    }
+}
+
+void
+manage_balance(struct arbiter *a, int64_t now_ns)
+{
+    retire_some(a, now_ns);
+    spawn_some(a, now_ns);
+    int64_t count = take_census(a).current;
+    if (count != a->announced) {
+        a->announced = count;
+        log_debug("%d workers", (int)count);
+    }
+}

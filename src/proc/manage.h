@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The workers as a group: who has checked in, who is late, who is gone, and how many there should
+ * be. Part of the arbiter.
+ */
+#ifndef SAOLA_PROC_MANAGE_H
+#define SAOLA_PROC_MANAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct arbiter;
+
+/* Waits for children that have ended. */
+void manage_reap(struct arbiter *arbiter);
+
+/* Takes notice of what the workers say in their slots. */
+void manage_look(struct arbiter *arbiter, int64_t now_ns);
+
+/* Kills those that are late: to boot, to show a heartbeat, to leave. */
+void manage_punish(struct arbiter *arbiter, int64_t now_ns);
+
+/* Starts and retires workers until there are as many as there should be. */
+void manage_balance(struct arbiter *arbiter, int64_t now_ns);
+
+/* Whether a worker boots or is being replaced. */
+bool manage_in_transition(const struct arbiter *arbiter);
+
+/* Sends a signal to every worker. */
+void manage_signal_all(const struct arbiter *arbiter, int signal_number);
+
+/* When manage_balance() or manage_punish() has something to do next; INT64_MAX: never. */
+int64_t manage_next_ns(const struct arbiter *arbiter);
+
+#endif

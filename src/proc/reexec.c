@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/reexec.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "proc/arbiter.h"
+#include "proc/signals.h"
+#include "proc/sockets.h"
+#include "proc/systemd.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXTRA_VARIABLES = 4 };
+
+/* What one arbiter, or systemd, tells the next; nobody else should see it. */
+static const char *const private_variables[] = {
+    "GUNICORN_PID", "GUNICORN_FD", "SAOLA_UNLINK_FD", "SAOLA_SYSTEMD",
+    "LISTEN_PID",   "LISTEN_FDS",  "LISTEN_FDNAMES",
+};
+
+static bool
+is_private(const char *entry)
+{
+    for (size_t i = 0; i < ARRAY_LEN(private_variables); i++) {
+        size_t n = strlen(private_variables[i]);
+        if (strncmp(entry, private_variables[i], n) == 0 && entry[n] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static char **
+copy_environment(void)
+{
+    size_t count = 0;
+    size_t kept = 0;
+    while (environ && environ[count]) {
+        count++;
+    }
+    char **copy = mem_array(count + EXTRA_VARIABLES + 1, sizeof(*copy));
+    for (size_t i = 0; i < count; i++) {
+        if (!is_private(environ[i])) {
+            copy[kept++] = mem_strdup(environ[i]);
+        }
+    }
+    return copy;
+}
+
+void
+reexec_init(struct arbiter *a)
+{
+    const char *text = getenv("GUNICORN_PID");
+    uint64_t pid = 0;
+
+    /* Left over from somewhere, unless it is the parent. */
+    if (text && num_from_dec(span_str(text), &pid) == 0 && pid <= INT_MAX &&
+        (pid_t)pid == getppid()) {
+        a->predecessor_pid = (pid_t)pid;
+    }
+    a->start_env = copy_environment();
+}
+
+void
+reexec_fini(struct arbiter *a)
+{
+    for (size_t i = 0; a->start_env && a->start_env[i]; i++) {
+        free(a->start_env[i]);
+    }
+    free(a->start_env);
+    a->start_env = NULL;
+}
+
+void
+reexec_clean_env(struct arbiter *a)
+{
+    for (size_t i = 0; i < ARRAY_LEN(private_variables); i++) {
+        a->host->unset_env(a->context, private_variables[i]);
+    }
+}
+
+/* start_env has room for EXTRA_VARIABLES. */
+static void
+add_variables(const struct arbiter *a, pid_t arbiter_pid)
+{
+    char **end = a->start_env;
+    while (*end) {
+        end++;
+    }
+    char *fds = sockets_fd_list(a, false);
+    char *owned = sockets_fd_list(a, true);
+    *end++ = mem_printf("GUNICORN_PID=%d", (int)arbiter_pid);
+    *end++ = mem_printf("GUNICORN_FD=%s", fds);
+    *end++ = mem_printf("SAOLA_UNLINK_FD=%s", owned);
+    *end = a->systemd ? mem_strdup("SAOLA_SYSTEMD=1") : NULL;
+    free(fds);
+    free(owned);
+}
+
+static NORETURN void
+become_arbiter(struct arbiter *a, pid_t arbiter_pid, const sigset_t *mask)
+{
+    signals_reset(mask);
+    pidfile_fini(&a->pidfile);
+    if (a->host->call_hook(a->context, HOOK_PRE_EXEC, NULL) < 0) {
+        a->host->report(a->context);
+        _exit(EXIT_CONFIG_ERROR);
+    }
+    add_variables(a, arbiter_pid);
+    if (chdir(a->start_directory) < 0) {
+        log_error("Can't change to '%s': %s", a->start_directory, strerror(errno));
+    }
+    execve(a->command[0], a->command, a->start_env);
+    log_error("Can't execute '%s': %s", a->command[0], strerror(errno));
+    _exit(EXIT_CONFIG_ERROR);
+}
+
+int
+reexec_start(struct arbiter *a)
+{
+    sigset_t mask;
+
+    if (a->successor_pid != 0) {
+        log_warning("USR2 signal ignored. Child exists.");
+        return 0;
+    }
+    if (a->predecessor_pid != 0) {
+        log_warning("USR2 signal ignored. Parent exists.");
+        return 0;
+    }
+    pid_t arbiter_pid = getpid();
+    signals_block(&mask);
+    pid_t pid = a->host->fork(a->context);
+    int err = errno;
+    if (pid == 0) {
+        become_arbiter(a, arbiter_pid, &mask);
+    }
+    signals_unblock(&mask);
+    if (pid < 0) {
+        log_error("Can't fork the arbiter of the upgrade: %s", strerror(err));
+    } else {
+        a->successor_pid = pid;
+    }
+    return 0;
+}
+
+static void
+take_over_pidfile(struct arbiter *a)
+{
+    char *error = NULL;
+    if (pidfile_move(&a->pidfile, a->cfg->pidfile, &error) < 0) {
+        log_error("%s", error);
+        free(error);
+    }
+}
+
+void
+reexec_look(struct arbiter *a)
+{
+    if (a->predecessor_pid == 0 || getppid() == a->predecessor_pid) {
+        return;
+    }
+    log_info("Master has been promoted.");
+    a->predecessor_pid = 0;
+    take_over_pidfile(a);
+    arbiter_set_title(a, "master");
+    char state[64];
+    snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1\n", (int)getpid());
+    int rc = systemd_notify(state);
+    (void)rc; /* nobody may have asked */
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arbiter's signals. The handler does one thing: it writes the signal's number into a pipe. The
+ * arbiter's loop waits for the pipe and acts on the numbers in the order in which they came.
+ *
+ * One queue per process (a handler has nothing to find it by but a global). Main thread only. A
+ * forked child calls signals_reset() before anything else: until then its signals, which are
+ * blocked over the fork, would go into its parent's pipe.
+ */
+#ifndef SAOLA_PROC_SIGNALS_H
+#define SAOLA_PROC_SIGNALS_H
+
+#include "base/macros.h"
+
+#include <signal.h>
+
+/* Opens the queue and installs the handler. Returns the descriptor that is readable while signals
+ * wait, or negative errno. */
+int signals_start(void) NODISCARD;
+
+/* The oldest signal not yet taken, 0 if there is none. */
+int signals_next(void);
+
+/* Puts the handlers back that were there before, and closes the queue. */
+void signals_stop(void);
+
+/* In a forked child: every signal of the arbiter to its default, the queue closed, and the mask as
+ * it was before signals_block(). */
+void signals_reset(const sigset_t *mask);
+
+/* Around fork(2). */
+void signals_block(sigset_t *ret_mask);
+void signals_unblock(const sigset_t *mask);
+
+/* "SIGTERM", of any signal that a wait status may show. */
+const char *signals_name(int signal_number);
+
+/* "term", of the arbiter's signals, as its log lines write it. */
+const char *signals_short_name(int signal_number);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared memory of arbiter and workers: one slot per worker, mapped before the first fork, so
+ * that every process sees the same bytes at the same address.
+ *
+ * One writer per field and no locks. The arbiter writes a slot's identity (pid, age, generation)
+ * and clears everything else before it forks; from then on everything but the pid is the worker's,
+ * until it has been reaped. The arbiter only reads, with nothing but atomic loads, so a worker that
+ * dies or runs wild in the middle of a write cannot stop it.
+ *
+ * Within a worker, state and heartbeat belong to the main thread, metrics and request to whoever
+ * holds the loop's lock, or the main thread if there is no loop yet.
+ */
+#ifndef SAOLA_PROC_SLOT_H
+#define SAOLA_PROC_SLOT_H
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/span.h"
+#include "log/metrics.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Life of a worker: X(name, text). IDLE and BUSY alternate; either may be skipped. */
+#define SLOT_STATES(X)                                                       \
+    X(EMPTY, "empty")       /* no process; written by the arbiter */         \
+    X(BOOTING, "booting")   /* forked, application not loaded */             \
+    X(READY, "ready")       /* loaded, post_worker_init has returned */      \
+    X(IDLE, "idle")         /* waits for requests */                         \
+    X(BUSY, "busy")         /* runs the application */                       \
+    X(RETIRING, "retiring") /* serves, and asks for a successor */           \
+    X(DRAINING, "draining") /* takes no new connections, finishes what is */ \
+    X(EXITING, "exiting")   /* has left its loop */
+
+enum slot_state {
+#define SLOT_STATE_ENUM(name, text) SLOT_##name,
+    SLOT_STATES(SLOT_STATE_ENUM)
+#undef SLOT_STATE_ENUM
+        SLOT_STATE_COUNT,
+};
+
+enum {
+    SLOT_CACHE_LINE = 64,
+    SLOT_COUNT_MIN = 1024, /* slots there are at least: untouched ones cost no memory */
+    SLOT_METHOD_MAX = 24,
+    SLOT_URI_MAX = 256,
+    SLOT_PEER_MAX = 56,
+    SLOT_PANIC_MAX = 512,
+};
+
+/* The request in progress, for obituaries and for whoever watches. A sequence lock: `sequence` is
+ * odd while the writer is at work. */
+struct slot_request {
+    _Atomic uint32_t sequence;
+    _Atomic uint32_t active;    /* 1 between begin and end */
+    _Atomic int64_t started_ns; /* monotonic */
+    uint8_t method_len;
+    uint8_t peer_len;
+    uint16_t uri_len; /* bytes below, which may be less than the URI had */
+    char method[SLOT_METHOD_MAX];
+    char peer[SLOT_PEER_MAX];
+    char uri[SLOT_URI_MAX];
+};
+
+struct slot {
+    /* Identity: the arbiter's. */
+    _Atomic pid_t pid;
+    _Atomic uint32_t generation; /* of the configuration: each reload counts one up */
+    _Atomic uint32_t age;        /* number of the fork, from 1 */
+
+    /* The worker's main thread's. */
+    _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t state; /* enum slot_state */
+    _Atomic int64_t heartbeat_ns;                     /* monotonic; 0: none yet */
+    _Atomic int64_t ready_ns;                         /* monotonic; 0: not yet ready */
+
+    /* The worker's, whoever holds the loop's lock. */
+    _Alignas(SLOT_CACHE_LINE) struct metrics metrics;
+    _Alignas(SLOT_CACHE_LINE) struct slot_request request;
+
+    /* For panic_set_record(): the message of a failed assertion, NUL-terminated. */
+    char panic[SLOT_PANIC_MAX];
+};
+
+struct slots {
+    struct slot *items; /* shared mapping, owned */
+    size_t count;
+};
+
+/* Maps the slots for a server that is to start with `workers` workers: SLOT_COUNT_MIN, or more if
+ * that leaves no room to grow. Before the first fork. -ENOMEM. */
+int slots_init(struct slots *slots, size_t workers) NODISCARD;
+void slots_fini(struct slots *slots);
+
+/* Arbiter: an empty slot, cleared and marked BOOTING, or NULL if there is none. */
+struct slot *slots_take(struct slots *slots, uint32_t generation, uint32_t age) NODISCARD;
+
+/* Arbiter, once the worker has been reaped (or could not be forked). */
+void slot_release(struct slot *slot);
+
+const char *slot_state_name(enum slot_state state);
+
+static inline void
+slot_set_state(struct slot *slot, enum slot_state state)
+{
+    atomic_store_explicit(&slot->state, (uint32_t)state, memory_order_release);
+}
+
+static inline enum slot_state
+slot_state(const struct slot *slot)
+{
+    return (enum slot_state)atomic_load_explicit(&slot->state, memory_order_acquire);
+}
+
+/* Worker, main thread: shows that it is alive. `now_ns` is monotonic. */
+static inline void
+slot_heartbeat(struct slot *slot, int64_t now_ns)
+{
+    atomic_store_explicit(&slot->heartbeat_ns, now_ns, memory_order_relaxed);
+}
+
+static inline int64_t
+slot_last_heartbeat(const struct slot *slot)
+{
+    return atomic_load_explicit(&slot->heartbeat_ns, memory_order_relaxed);
+}
+
+/* Worker: a request begins and ends. Texts are cut to what fits. */
+void slot_request_begin(struct slot *slot, struct span method, struct span uri, struct span peer,
+                        int64_t now_ns);
+
+static inline void
+slot_request_end(struct slot *slot)
+{
+    atomic_store_explicit(&slot->request.active, 0, memory_order_relaxed);
+}
+
+/* Copies the request in progress, or the last one if the worker is dead; texts come with a NUL.
+ * False if there is none, or if its writer did not hold still. */
+struct slot_request_view {
+    int64_t started_ns;
+    char method[SLOT_METHOD_MAX + 1];
+    char peer[SLOT_PEER_MAX + 1];
+    char uri[SLOT_URI_MAX + 1];
+};
+
+bool slot_request_read(const struct slot *slot, struct slot_request_view *ret_view);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/spawn.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/panic.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "proc/arbiter.h"
+#include "proc/signals.h"
+#include "proc/sockets.h"
+#include "proc/title.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void
+worker_start_notify(const struct worker_start *start)
+{
+    /* A full pipe will wake the arbiter as well. */
+    (void)!write(start->notify_fd, "", 1);
+}
+
+void
+worker_start_ready(const struct worker_start *start)
+{
+    int64_t now_ns = clock_mono_ns();
+    slot_heartbeat(start->slot, now_ns);
+    atomic_store_explicit(&start->slot->ready_ns, now_ns, memory_order_relaxed);
+    slot_set_state(start->slot, SLOT_READY);
+    worker_start_notify(start);
+}
+
+/* The life of the new process, until the host takes over. Signals are still blocked. */
+static NORETURN void
+become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
+{
+    signals_reset(mask);
+    fd_close(&a->alive_fds[1]);
+    fd_close(&a->notify_fds[0]);
+    pidfile_fini(&a->pidfile);
+    child->pid = getpid();
+    panic_set_record(child->slot->panic, sizeof(child->slot->panic));
+    arbiter_set_title(a, "worker");
+    log_info("Booting worker with pid: %d", (int)child->pid);
+    if (sockets_make_own(a) < 0) {
+        _exit(EXIT_WORKER_BOOT_ERROR);
+    }
+    struct worker_start *start = mem_zalloc(sizeof(*start));
+    *start = (struct worker_start){
+        .slot = child->slot,
+        .listeners = a->listeners,
+        .listener_count = a->listener_count,
+        .cfg = a->cfg,
+        .parent_fd = a->alive_fds[0],
+        .notify_fd = a->notify_fds[1],
+        .arbiter_pid = getppid(),
+    };
+    a->host->run_worker(a->context, child, start);
+}
+
+void
+spawn_forget(struct arbiter *a, struct child *child)
+{
+    a->host->child_free(a->context, child);
+    slot_release(child->slot);
+    list_remove(&child->node);
+    free(child);
+}
+
+static struct child *
+child_new(struct arbiter *a)
+{
+    struct slot *slot = slots_take(&a->slots, a->generation, a->last_age + 1);
+    if (!slot) {
+        return NULL;
+    }
+    struct child *child = mem_zalloc(sizeof(*child));
+    child->slot = slot;
+    child->age = ++a->last_age;
+    child->generation = a->generation;
+    list_init(&child->node);
+    return child;
+}
+
+int
+spawn_worker(struct arbiter *a)
+{
+    sigset_t mask;
+    struct child *child = child_new(a);
+
+    if (!child) {
+        return -ENOSPC;
+    }
+    int rc = a->host->child_new(a->context, child);
+    if (rc == 0) {
+        rc = a->host->call_hook(a->context, HOOK_PRE_FORK, child);
+    }
+    if (rc < 0) {
+        spawn_forget(a, child);
+        return rc;
+    }
+    signals_block(&mask);
+    pid_t pid = a->host->fork(a->context);
+    int err = errno;
+    if (pid == 0) {
+        become_worker(a, child, &mask);
+    }
+    signals_unblock(&mask);
+    if (pid < 0) {
+        spawn_forget(a, child);
+        return -err;
+    }
+    child->pid = pid;
+    child->forked_ns = clock_mono_ns();
+    atomic_store(&child->slot->pid, pid);
+    list_append(&a->children, &child->node);
+    a->host->child_forked(a->context, child);
+    return 0;
+}
