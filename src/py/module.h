@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SAOLA_PY_MODULE_H
+#define SAOLA_PY_MODULE_H
+
+/*
+ * The extension module saola._core: its state and how to find it.
+ *
+ * Multi-phase initialisation: everything that the module owns is in struct module_state, which
+ * belongs to the module object; there are no static Python objects. All functions here need
+ * the GIL.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "http/access_log.h"
+#include "py/wsgi_types.h"
+
+struct py_worker;
+
+struct module_state {
+    struct wsgi_types wsgi;
+    struct access_log access_log;            /* of this process; workers inherit it */
+    struct access_log_format *access_format; /* owned */
+    struct py_worker *worker;                /* while py_worker_run() runs; not owned */
+};
+
+struct module_state *module_state_get(PyObject *module);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+#include "py/py_worker.h"
+
+#include "base/mem.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "net/listener.h"
+#include "proc/spawn.h"
+#include "proc/worker.h"
+#include "py/module.h"
+#include "py/py_log.h"
+#include "py/wsgi.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* One per process; the module's state points at it while it runs. */
+struct py_worker {
+    struct worker core;
+    struct wsgi_app *app;
+    PyObject *object; /* saola.workers.base.Worker; borrowed */
+    bool booted;
+};
+
+static void
+call_application(void *context, struct request *request)
+{
+    struct py_worker *worker = context;
+    wsgi_app_call(worker->app, request);
+}
+
+/* --- the application --- */
+
+/* SERVER_NAME and SERVER_PORT of a listener, as text. */
+struct local_name {
+    char host[INET6_ADDRSTRLEN];
+    char port[8];
+};
+
+static int
+local_name_from(const struct listener *listener, struct local_name *name)
+{
+    struct sockaddr_storage address;
+    memset(&address, 0, sizeof(address));
+    socklen_t size = sizeof(address);
+    const void *ip = NULL;
+    in_port_t port = 0;
+    if (getsockname(listener->fd, (struct sockaddr *)&address, &size) < 0) {
+        return -errno;
+    }
+    if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *in4 = (const struct sockaddr_in *)&address;
+        ip = &in4->sin_addr;
+        port = in4->sin_port;
+    } else {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
+        ip = &in6->sin6_addr;
+        port = in6->sin6_port;
+    }
+    if (inet_ntop(address.ss_family, ip, name->host, sizeof(name->host)) == NULL) {
+        return -errno;
+    }
+    snprintf(name->port, sizeof(name->port), "%u", ntohs(port));
+    return 0;
+}
+
+static int
+describe_listeners(const struct worker_start *start, struct wsgi_listener *out,
+                   struct local_name *names)
+{
+    for (size_t i = 0; i < start->listener_count; i++) {
+        const struct listener *listener = &start->listeners[i];
+        if (listener->family == AF_UNIX) {
+            out[i] = (struct wsgi_listener){.server_name = listener->path, .is_unix = true};
+            continue;
+        }
+        int rc = local_name_from(listener, &names[i]);
+        if (rc < 0) {
+            PyErr_Format(PyExc_OSError, "cannot tell the address of listener %s: %s",
+                         listener->name, strerror(-rc));
+            return -1;
+        }
+        out[i] = (struct wsgi_listener){.server_name = names[i].host, .server_port = names[i].port};
+    }
+    return 0;
+}
+
+static struct wsgi_app *
+app_new(PyObject *module, PyObject *callable, PyObject *worker, const struct worker_start *start)
+{
+    const struct config *cfg = start->cfg;
+    struct wsgi_app *app = NULL;
+    struct wsgi_listener *listeners = mem_array(start->listener_count, sizeof(*listeners));
+    struct local_name *names = mem_array(start->listener_count, sizeof(*names));
+    struct wsgi_options options = {
+        .listeners = listeners,
+        .n_listeners = (unsigned)start->listener_count,
+        .script_name = getenv("SCRIPT_NAME"),
+        .server_software = "saola/" SAOLA_VERSION,
+        .multiprocess = cfg->workers > 1,
+        .sendfile = cfg->sendfile,
+        .worker = worker,
+        .pre_request = cfg->pre_request,
+        .post_request = cfg->post_request,
+    };
+    if (describe_listeners(start, listeners, names) == 0) {
+        app = wsgi_app_new(module, callable, &options);
+    }
+    free(names);
+    free(listeners);
+    return app;
+}
+
+static int
+load_application(PyObject *module, struct py_worker *worker, const struct worker_start *start)
+{
+    PyObject *callable = PyObject_CallMethod(worker->object, "load_wsgi", NULL);
+    if (callable == NULL) {
+        return -1;
+    }
+    worker->app = app_new(module, callable, worker->object, start);
+    Py_DECREF(callable);
+    return worker->app ? 0 : -1;
+}
+
+/* --- exceptions --- */
+
+static bool
+is_app_import_error(void)
+{
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *errors = PyImport_ImportModule("saola.errors");
+    PyObject *wanted = errors ? PyObject_GetAttrString(errors, "AppImportError") : NULL;
+    bool matches = wanted && PyErr_GivenExceptionMatches(type, wanted);
+    Py_XDECREF(wanted);
+    Py_XDECREF(errors);
+    PyErr_Restore(type, value, traceback);
+    return matches;
+}
+
+/* The exception's text alone, without a traceback: what is wrong is the command line. */
+static void
+print_exception_text(void)
+{
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *text = value ? PyObject_Str(value) : NULL;
+    const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+    PyErr_Clear();
+    fprintf(stderr, "%s\n", utf8 ? utf8 : "the application could not be loaded");
+    fflush(stderr);
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+static int
+system_exit_code(void)
+{
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *code = value ? PyObject_GetAttrString(value, "code") : NULL;
+    long number = 1; /* sys.exit("text") */
+    if (code == Py_None) {
+        number = 0;
+    } else if (code && PyLong_Check(code)) {
+        number = PyLong_AsLong(code);
+    }
+    PyErr_Clear();
+    Py_XDECREF(code);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return (int)(number & 0xff);
+}
+
+/* What the exception that is set means for the worker: tells the user, and returns the exit code.
+ */
+static int
+exit_code_from_exception(const struct py_worker *worker)
+{
+    if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        return system_exit_code();
+    }
+    if (!worker->booted && is_app_import_error()) {
+        print_exception_text();
+        return WORKER_EXIT_APP_ERROR;
+    }
+    py_log_exception("Exception in worker process");
+    return worker->booted ? WORKER_EXIT_ERROR : WORKER_EXIT_BOOT_ERROR;
+}
+
+/* --- life --- */
+
+/* Errors of the core become exceptions, so that there is one way out. Frees the text. */
+static int
+raise_text(char *text, int rc)
+{
+    PyErr_SetString(PyExc_RuntimeError, text ? text : strerror(-rc));
+    free(text);
+    return -1;
+}
+
+/* Signals wake the loop through the descriptor that Python's own handler writes to. -1: none. */
+static void
+set_wakeup_fd(int fd)
+{
+    PyObject *signal = PyImport_ImportModule("signal");
+    PyObject *before = signal ? PyObject_CallMethod(signal, "set_wakeup_fd", "i", fd) : NULL;
+    if (before == NULL) {
+        py_log_exception("Cannot be woken by signals, only interrupted");
+    }
+    Py_XDECREF(before);
+    Py_XDECREF(signal);
+}
+
+static int
+call_method(PyObject *object, const char *name)
+{
+    PyObject *result = PyObject_CallMethod(object, name, NULL);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* The limit as it was drawn, for hooks. */
+static int
+set_max_requests(struct py_worker *worker)
+{
+    int64_t limit = worker->core.max_requests;
+    PyObject *number = PyLong_FromLongLong(limit > 0 ? limit : PY_SSIZE_T_MAX);
+    int rc = number ? PyObject_SetAttrString(worker->object, "max_requests", number) : -1;
+    Py_XDECREF(number);
+    return rc;
+}
+
+/* Everything between the fork and the first request; the core is set up already. */
+static int
+boot(PyObject *module, struct py_worker *worker, const struct worker_start *start)
+{
+    if (set_max_requests(worker) < 0 || call_method(worker->object, "init_signals") < 0 ||
+        load_application(module, worker, start) < 0 ||
+        PyObject_SetAttrString(worker->object, "booted", Py_True) < 0 ||
+        call_method(worker->object, "post_worker_init") < 0) {
+        return -1;
+    }
+    int rc = worker_serve(&worker->core);
+    if (rc < 0) {
+        return raise_text(mem_printf("cannot start serving: %s", strerror(-rc)), rc);
+    }
+    worker->booted = true;
+    if (!worker_is_leaving(&worker->core)) {
+        worker_start_ready(start);
+    }
+    return 0;
+}
+
+/* Turns until the worker has ended or an exception (of a signal handler) is set. */
+static int
+serve(struct py_worker *worker)
+{
+    do {
+        int rc = 0;
+        /* Before the wait too: the standby may have read the byte that should end it. */
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        rc = worker_wait(&worker->core);
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
+        if (rc < 0 && rc != -EINTR) {
+            return raise_text(mem_printf("cannot wait for events: %s", strerror(-rc)), rc);
+        }
+    } while (worker_turn(&worker->core));
+    return 0;
+}
+
+int
+py_worker_run(PyObject *module, const struct worker_start *start, PyObject *worker_object)
+{
+    struct module_state *state = module_state_get(module);
+    struct py_worker *worker = mem_zalloc(sizeof(*worker));
+    struct application application = {call_application, worker};
+    char *error = NULL;
+    int code = 0;
+    worker->object = worker_object;
+    int rc = worker_init(&worker->core, start, &application, &state->access_log, &error);
+    if (rc < 0) {
+        raise_text(error, rc);
+        code = exit_code_from_exception(worker);
+        free(worker);
+        return code;
+    }
+    state->worker = worker;
+    set_wakeup_fd(worker->core.loop.wake_fd);
+    if (boot(module, worker, start) < 0 || serve(worker) < 0) {
+        code = exit_code_from_exception(worker);
+    }
+    if (call_method(worker->object, "end_signals") < 0) {
+        py_log_exception("Exception in worker process");
+    }
+    set_wakeup_fd(-1);
+    state->worker = NULL;
+    worker_fini(&worker->core);
+    wsgi_app_free(worker->app);
+    free(worker);
+    return code;
+}
+
+/* --- for signal handlers in Python --- */
+
+void
+py_worker_reopen_access_log(struct py_worker *worker)
+{
+    worker_reopen_access_log(&worker->core);
+}
+
+static PyObject *
+worker_retire_method(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    struct py_worker *worker = module_state_get(module)->worker;
+    if (worker) {
+        worker_retire(&worker->core);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+worker_stop_method(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    struct py_worker *worker = module_state_get(module)->worker;
+    if (worker) {
+        worker_stop(&worker->core);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+worker_requests_method(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    const struct py_worker *worker = module_state_get(module)->worker;
+    return PyLong_FromLongLong(worker ? worker->core.requests : 0);
+}
+
+static PyObject *
+worker_forked_method(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    struct module_state *state = module_state_get(module);
+    struct py_worker *worker = state->worker;
+    if (worker) {
+        state->worker = NULL;
+        worker_abandon(&worker->core);
+        if (worker->app) {
+            wsgi_app_forked(worker->app);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"worker_retire", worker_retire_method, METH_NOARGS,
+     "Finish what is in progress, then end: what TERM asks for."},
+    {"worker_stop", worker_stop_method, METH_NOARGS, "End after the current turn of the loop."},
+    {"worker_requests", worker_requests_method, METH_NOARGS,
+     "The number of requests that this worker has begun."},
+    {"worker_forked", worker_forked_method, METH_NOARGS,
+     "In a child that the application has forked: it is no worker."},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+py_worker_add(PyObject *module)
+{
+    return PyModule_AddFunctions(module, methods);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared by the parts of the WSGI bridge: the application, a call of it, and the handles through
+ * which Python reaches the call.
+ *
+ * A call lives on the stack of wsgi_app_call(). The objects that the application gets for it
+ * (start_response, wsgi.input and so on) are handles: each points at the call and is detached when
+ * the call ends, so one that the application keeps raises an error and never sees another request.
+ * One that nobody kept is used again for the next call. The GIL guards all of it.
+ */
+#ifndef SAOLA_PY_WSGI_CALL_H
+#define SAOLA_PY_WSGI_CALL_H
+
+#include "http/request.h"
+#include "py/environ.h"
+#include "py/wsgi.h"
+#include "py/wsgi_types.h"
+
+struct wsgi_handle {
+    PyObject_HEAD
+    vectorcallfunc vectorcall; /* of the types that can be called */
+    struct wsgi_call *call;    /* NULL: the request is over */
+};
+
+/* Lines of a spooled body, read ahead. */
+struct wsgi_lines {
+    char *data; /* owned; NULL until needed */
+    size_t off;
+    size_t len;
+};
+
+struct wsgi_app {
+    const struct wsgi_types *types; /* of the module, which `module` keeps */
+    PyObject *module;               /* owned, as all objects here */
+    PyObject *callable;
+    PyObject *worker;                   /* or NULL */
+    PyObject *pre_request;              /* or NULL */
+    PyObject *post_request;             /* or NULL */
+    PyObject *make_request;             /* saola.http.message.Request; NULL without hooks */
+    PyObject *make_response;            /* saola.http.wsgi.Response; likewise */
+    PyObject *name_close;               /* "close" */
+    PyObject *spare[WSGI_HANDLE_KINDS]; /* detached handles; NULL: make new ones */
+    struct environ_factory environments;
+    bool sendfile;
+    bool forked; /* this process is a child that the application has forked */
+};
+
+struct wsgi_call {
+    struct wsgi_app *app;
+    struct request *request;
+    PyObject *environ;                    /* owned, as all objects here; NULL until made */
+    PyObject *handles[WSGI_HANDLE_KINDS]; /* all of them, from the beginning to the end */
+    PyObject *hook_request;               /* what the hooks see; or NULL */
+    PyObject *status;                     /* of start_response, if somebody will ask for it */
+    PyObject *headers;                    /* likewise: a list or tuple of pairs */
+    PyObject *lookup_text;                /* what the last access log lookup points at */
+    struct wsgi_lines lines;
+    bool keep_head; /* status and headers are to be kept */
+    bool started;   /* start_response was called, and the head is decided */
+    bool lost;      /* the peer is gone */
+    bool taken;     /* the application has taken over the connection */
+    bool iterating; /* the application has returned */
+    bool answered;  /* the response is complete, whatever became of it */
+    bool reading;   /* a thread is in the core for this call, without the GIL: reading the body, */
+    bool writing;   /* or waiting for the peer */
+};
+
+/* The call of a handle, or NULL with an exception: the request is over. */
+struct wsgi_call *wsgi_handle_call(PyObject *handle);
+
+/* The same for those that give the response: it must not be complete either. */
+struct wsgi_call *wsgi_handle_open_call(PyObject *handle);
+
+/* A new detached handle of a type that is one (its struct may be longer). */
+PyObject *wsgi_handle_new(PyTypeObject *type, vectorcallfunc vectorcall);
+void wsgi_handle_dealloc(PyObject *handle);
+
+/* Gives a chunk of the body to the peer and waits, without the GIL, for one that is far behind. 0;
+ * 1: the connection is lost, which is no error of the application; -1 with an exception. */
+int wsgi_call_write(struct wsgi_call *call, PyObject *chunk, bool last);
+
+#endif
