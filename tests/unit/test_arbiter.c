@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arbiter without an interpreter: the host forks real processes that behave as the test says.
+ */
+#include "proc/arbiter.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "proc/signals.h"
+
+enum behaviour {
+    SERVE,       /* ready at once, shows heartbeats, leaves on TERM */
+    SERVE_LATER, /* ready after a while */
+    SERVE_ONCE,  /* asks for a successor as soon as it is ready */
+    FALL_SILENT, /* ready, and no heartbeat ever after */
+    EXIT_3,
+    EXIT_4,
+    CRASH,
+    HANG, /* never ready; deaf to everything but KILL */
+};
+
+static struct world {
+    struct arbiter arbiter;
+    struct config *cfg;
+    struct config *next_cfg; /* what a reload finds; NULL: it fails */
+    enum behaviour behaviour;
+    int forks;
+    int exits; /* child_exit */
+    int64_t least_ready;
+    int64_t target_told;
+    enum arbiter_hook failing; /* the hook that raises, */
+    bool fails;                /* ... if one does */
+} world;
+
+/* --- the host --- */
+
+static int
+call_hook(void *context, enum arbiter_hook hook, struct child *child)
+{
+    (void)context;
+    (void)child;
+    world.exits += hook == HOOK_CHILD_EXIT;
+    return world.fails && hook == world.failing ? -ECANCELED : 0;
+}
+
+static int
+nworkers_changed(void *context, int64_t now, int64_t old)
+{
+    (void)context;
+    (void)old;
+    world.target_told = now;
+    return 0;
+}
+
+static int
+report(void *context)
+{
+    (void)context;
+    world.fails = false;
+    return EXIT_UNHANDLED;
+}
+
+static int
+do_nothing(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static int
+reload(void *context, const struct config **ret_cfg)
+{
+    (void)context;
+    *ret_cfg = world.next_cfg;
+    return world.next_cfg ? 0 : -EINVAL;
+}
+
+static void
+reload_done(void *context, bool accepted)
+{
+    (void)context;
+    (void)accepted;
+}
+
+static void
+reopen_logs(void *context)
+{
+    (void)context;
+}
+
+static void
+unset_env(void *context, const char *name)
+{
+    (void)context;
+    unsetenv(name);
+}
+
+static pid_t
+count_fork(void *context)
+{
+    (void)context;
+    world.forks++;
+    return fork();
+}
+
+static int
+child_new(void *context, struct child *child)
+{
+    (void)context;
+    (void)child;
+    return 0;
+}
+
+static void
+child_noted(void *context, struct child *child)
+{
+    (void)context;
+    (void)child;
+}
+
+static volatile sig_atomic_t told_to_go;
+
+static void
+on_term(int number)
+{
+    (void)number;
+    told_to_go = 1;
+}
+
+/* Until told to go, or the arbiter is dead. */
+static NORETURN void
+serve(const struct worker_start *start, bool beats)
+{
+    struct pollfd pollfd = {.fd = start->parent_fd, .events = POLLIN};
+    worker_start_ready(start);
+    if (world.behaviour == SERVE_ONCE) {
+        slot_set_state(start->slot, SLOT_RETIRING);
+        worker_start_notify(start);
+    }
+    while (!told_to_go && poll(&pollfd, 1, 5) <= 0) {
+        if (beats) {
+            slot_heartbeat(start->slot, clock_mono_ns());
+        }
+    }
+    slot_set_state(start->slot, SLOT_DRAINING);
+    _exit(0);
+}
+
+static NORETURN void
+run_worker(void *context, struct child *child, const struct worker_start *start)
+{
+    (void)context;
+    (void)child;
+    struct sigaction action = {.sa_handler = on_term};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGQUIT, &action, NULL);
+    switch (world.behaviour) {
+    case EXIT_3:
+    case EXIT_4:
+        _exit(world.behaviour == EXIT_3 ? 3 : 4);
+    case CRASH:
+        raise(SIGKILL);
+        _exit(1);
+    case HANG:
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGABRT, SIG_IGN);
+        for (;;) {
+            pause();
+        }
+    case SERVE_LATER:
+        poll(NULL, 0, 200);
+        break;
+    case SERVE:
+    case SERVE_ONCE:
+    case FALL_SILENT:
+        break;
+    }
+    serve(start, world.behaviour != FALL_SILENT);
+}
+
+static const struct arbiter_host host = {
+    .call_hook = call_hook,
+    .nworkers_changed = nworkers_changed,
+    .report = report,
+    .preload = do_nothing,
+    .reload = reload,
+    .reload_done = reload_done,
+    .reopen_logs = reopen_logs,
+    .unset_env = unset_env,
+    .listeners_changed = do_nothing,
+    .fork = count_fork,
+    .child_new = child_new,
+    .child_forked = child_noted,
+    .child_free = child_noted,
+    .run_worker = run_worker,
+};
+
+/* --- the world --- */
+
+static struct config *
+new_config(int workers)
+{
+    struct config *cfg = config_new();
+    cfg->workers = workers;
+    cfg->graceful_timeout = 5;
+    free(cfg->bind.items[0]);
+    cfg->bind.items[0] = mem_strdup("127.0.0.1:0");
+    return cfg;
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof(world));
+    world.cfg = new_config(2);
+    world.arbiter.host = &host;
+    world.arbiter.program = "saola";
+    world.arbiter.version = "0";
+    world.arbiter.start_directory = "/";
+    arbiter_init(&world.arbiter, world.cfg);
+    world.least_ready = INT64_MAX;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    for (struct list *node = world.arbiter.children.next; node != &world.arbiter.children;
+         node = node->next) {
+        kill(LIST_ENTRY(node, struct child, node)->pid, SIGKILL);
+    }
+    arbiter_fini(&world.arbiter);
+    config_free(world.cfg);
+    config_free(world.next_cfg);
+    return 0;
+}
+
+static int64_t
+count_ready(void)
+{
+    int64_t count = 0;
+    for (struct list *node = world.arbiter.children.next; node != &world.arbiter.children;
+         node = node->next) {
+        const struct child *child = LIST_ENTRY(node, struct child, node);
+        count += child->ready && !child->leaving;
+    }
+    return count;
+}
+
+static int64_t
+count_children(void)
+{
+    int64_t count = 0;
+    for (struct list *node = world.arbiter.children.next; node != &world.arbiter.children;
+         node = node->next) {
+        count++;
+    }
+    return count;
+}
+
+static pid_t
+oldest_pid(void)
+{
+    return LIST_ENTRY(list_first(&world.arbiter.children), struct child, node)->pid;
+}
+
+/* Turns until the condition holds, or fails the test. */
+static void
+run_until(bool (*condition)(void))
+{
+    int64_t deadline_ns = clock_mono_ns() + 20 * NS_PER_SEC;
+    for (;;) {
+        assert_true(arbiter_turn(&world.arbiter));
+        world.least_ready = MIN_OF(world.least_ready, count_ready());
+        if (condition()) {
+            return;
+        }
+        assert_true(clock_mono_ns() < deadline_ns);
+        arbiter_wait(&world.arbiter);
+    }
+}
+
+static void
+run_for(int64_t ms)
+{
+    int64_t deadline_ns = clock_mono_ns() + ms * NS_PER_MS;
+    while (clock_mono_ns() < deadline_ns) {
+        assert_true(arbiter_turn(&world.arbiter));
+        poll(NULL, 0, 5);
+    }
+}
+
+/* The exit code, once a signal has ended the server. */
+static int
+run_to_end(void)
+{
+    int64_t deadline_ns = clock_mono_ns() + 20 * NS_PER_SEC;
+    while (arbiter_turn(&world.arbiter)) {
+        assert_true(clock_mono_ns() < deadline_ns);
+        arbiter_wait(&world.arbiter);
+    }
+    assert_true(list_empty(&world.arbiter.children));
+    return world.arbiter.exit_code;
+}
+
+static bool
+all_ready(void)
+{
+    return count_ready() == world.arbiter.target && count_children() == world.arbiter.target;
+}
+
+static bool
+generation_2_is_ready(void)
+{
+    return world.arbiter.generation == 2 && all_ready() &&
+           LIST_ENTRY(list_first(&world.arbiter.children), struct child, node)->generation == 2;
+}
+
+static void
+start(void)
+{
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    run_until(all_ready);
+    world.least_ready = INT64_MAX;
+}
+
+/* --- tests --- */
+
+static void
+test_start_and_stop(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(world.forks, 2);
+    assert_int_equal(world.target_told, 2);
+    raise(SIGTERM);
+    assert_int_equal(run_to_end(), 0);
+    assert_int_equal(world.exits, 2);
+}
+
+static void
+test_ttin_and_ttou(void **state)
+{
+    (void)state;
+    start();
+    pid_t oldest = oldest_pid();
+    raise(SIGTTIN);
+    raise(SIGTTIN);
+    raise(SIGTTOU);
+    run_until(all_ready);
+    assert_int_equal(world.arbiter.target, 3);
+    raise(SIGTTOU);
+    raise(SIGTTOU);
+    raise(SIGTTOU);
+    raise(SIGTTOU);
+    run_until(all_ready);
+    assert_int_equal(world.arbiter.target, 1);
+    assert_int_not_equal(oldest_pid(), oldest);
+}
+
+static void
+test_a_killed_worker_is_replaced(void **state)
+{
+    (void)state;
+    start();
+    pid_t victim = oldest_pid();
+    kill(victim, SIGKILL);
+    run_for(50);
+    run_until(all_ready);
+    assert_int_not_equal(oldest_pid(), victim);
+    assert_int_equal(world.forks, 3);
+}
+
+static void
+test_failing_first_boot_ends_the_server(void **state)
+{
+    (void)state;
+    world.behaviour = EXIT_3;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_int_equal(run_to_end(), 3);
+    assert_string_equal(world.arbiter.reason, "Worker failed to boot.");
+}
+
+static void
+test_application_that_does_not_load_ends_the_server(void **state)
+{
+    (void)state;
+    world.behaviour = EXIT_4;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_int_equal(run_to_end(), 4);
+    assert_string_equal(world.arbiter.reason, "App failed to load.");
+}
+
+static void
+test_later_boot_failures_do_not(void **state)
+{
+    (void)state;
+    start();
+    world.behaviour = EXIT_3;
+    kill(oldest_pid(), SIGKILL);
+    run_for(500);
+    assert_int_equal(count_ready(), 1);
+    world.behaviour = SERVE;
+    run_until(all_ready);
+}
+
+static void
+test_death_at_boot_backs_off(void **state)
+{
+    (void)state;
+    world.behaviour = CRASH;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    run_for(3500);
+    /* Two at once, then one after 1 s and one after another 2 s. */
+    assert_in_range(world.forks, 3, 4);
+    assert_int_equal(world.arbiter.listener_count, 1);
+    raise(SIGTERM);
+    assert_int_equal(run_to_end(), 0);
+}
+
+static void
+test_reload_keeps_the_number_of_ready_workers(void **state)
+{
+    (void)state;
+    start();
+    world.behaviour = SERVE_LATER;
+    world.next_cfg = new_config(2);
+    raise(SIGHUP);
+    run_until(generation_2_is_ready);
+    assert_int_equal(world.least_ready, 2);
+    assert_int_equal(world.forks, 4);
+}
+
+static void
+test_reload_with_another_number(void **state)
+{
+    (void)state;
+    start();
+    world.next_cfg = new_config(3);
+    raise(SIGHUP);
+    run_until(generation_2_is_ready);
+    assert_int_equal(world.target_told, 3);
+}
+
+static void
+test_reloads_that_come_together_are_one(void **state)
+{
+    (void)state;
+    start();
+    world.behaviour = SERVE_LATER;
+    world.next_cfg = new_config(2);
+    raise(SIGHUP);
+    run_for(50);
+    raise(SIGHUP);
+    raise(SIGHUP);
+    run_until(all_ready);
+    run_for(100);
+    run_until(all_ready);
+    assert_int_equal(world.arbiter.generation, 3);
+}
+
+static void
+test_failed_reload_changes_nothing(void **state)
+{
+    (void)state;
+    start();
+    pid_t oldest = oldest_pid();
+    raise(SIGHUP);
+    run_for(50);
+    assert_int_equal(world.arbiter.generation, 1);
+    assert_int_equal(oldest_pid(), oldest);
+}
+
+static void
+test_reload_to_an_address_in_use_changes_nothing(void **state)
+{
+    (void)state;
+    start();
+    struct config *cfg = new_config(2);
+    free(cfg->bind.items[0]);
+    cfg->bind.items[0] = mem_strdup("192.0.2.1:80"); /* nobody's, RFC 5737 */
+    world.next_cfg = cfg;
+    raise(SIGHUP);
+    run_for(50);
+    assert_int_equal(world.arbiter.generation, 1);
+    assert_ptr_equal(world.arbiter.cfg, world.cfg);
+    assert_true(world.arbiter.listeners[0].fd >= 0);
+}
+
+static void
+test_reload_to_code_that_fails_keeps_the_old_workers(void **state)
+{
+    (void)state;
+    start();
+    pid_t oldest = oldest_pid();
+    world.behaviour = EXIT_3;
+    world.next_cfg = new_config(2);
+    raise(SIGHUP);
+    run_for(500);
+    assert_int_equal(count_ready(), 2);
+    assert_int_equal(oldest_pid(), oldest);
+    assert_in_range(world.forks, 3, 4);
+    world.behaviour = SERVE;
+    raise(SIGHUP); /* at once, whatever the back-off */
+    run_for(500);
+    assert_int_equal(world.arbiter.generation, 3);
+    run_until(all_ready);
+    assert_int_not_equal(oldest_pid(), oldest);
+}
+
+static bool
+one_exit(void)
+{
+    return world.exits > 0;
+}
+
+static void
+test_a_worker_that_asks_is_replaced_first(void **state)
+{
+    (void)state;
+    world.cfg->workers = 1;
+    world.behaviour = SERVE_ONCE;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_true(arbiter_turn(&world.arbiter));
+    world.behaviour = SERVE_LATER;
+    run_until(one_exit);
+    run_until(all_ready);
+    assert_int_equal(world.forks, 2);
+}
+
+static void
+test_silence_is_death(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 1;
+    world.cfg->workers = 1;
+    world.behaviour = FALL_SILENT;
+    start();
+    world.behaviour = SERVE;
+    run_until(one_exit);
+    run_until(all_ready);
+}
+
+static void
+test_silence_is_no_death_without_a_timeout(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 0;
+    world.behaviour = FALL_SILENT;
+    start();
+    run_for(1500);
+    assert_int_equal(world.exits, 0);
+}
+
+static void
+test_workers_are_not_late_after_the_arbiter_was(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 2;
+    world.behaviour = FALL_SILENT;
+    start();
+    poll(NULL, 0, 3500); /* as if stopped */
+    run_for(500);
+    assert_int_equal(world.exits, 0);
+}
+
+static void
+test_boot_has_a_deadline(void **state)
+{
+    (void)state;
+    world.cfg->workers = 1;
+    world.behaviour = HANG;
+    world.arbiter.boot_timeout_ms = 200;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_true(arbiter_turn(&world.arbiter));
+    world.behaviour = SERVE;
+    run_until(all_ready);
+    assert_int_equal(world.exits, 1);
+}
+
+static void
+test_second_signal_hurries_and_the_deaf_are_killed(void **state)
+{
+    (void)state;
+    world.cfg->graceful_timeout = 60;
+    world.behaviour = HANG;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    run_for(100); /* until they are deaf */
+    raise(SIGTERM);
+    assert_true(arbiter_turn(&world.arbiter));
+    int64_t begun_ns = clock_mono_ns();
+    raise(SIGINT);
+    assert_int_equal(run_to_end(), 0);
+    assert_true(clock_mono_ns() - begun_ns < 10 * NS_PER_SEC);
+}
+
+static void
+test_a_hook_that_raises_ends_the_server(void **state)
+{
+    (void)state;
+    start();
+    world.fails = true;
+    world.failing = HOOK_PRE_FORK;
+    raise(SIGTTIN);
+    assert_int_equal(run_to_end(), EXIT_UNHANDLED);
+}
+
+static void
+test_bad_address_is_a_text_for_the_user(void **state)
+{
+    (void)state;
+    free(world.cfg->bind.items[0]);
+    world.cfg->bind.items[0] = mem_strdup("127.0.0.1:http");
+    assert_int_equal(arbiter_start(&world.arbiter), -EINVAL);
+    assert_string_equal(world.arbiter.error, "'http' is not a valid port number.");
+    assert_int_equal(world.arbiter.exit_code, 1);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_start_and_stop, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ttin_and_ttou, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_killed_worker_is_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failing_first_boot_ends_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_application_that_does_not_load_ends_the_server, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_later_boot_failures_do_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_death_at_boot_backs_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_keeps_the_number_of_ready_workers, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_with_another_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reloads_that_come_together_are_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_reload_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_to_an_address_in_use_changes_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_to_code_that_fails_keeps_the_old_workers,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_asks_is_replaced_first, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_silence_is_death, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_silence_is_no_death_without_a_timeout, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_workers_are_not_late_after_the_arbiter_was, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_boot_has_a_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_second_signal_hurries_and_the_deaf_are_killed, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_hook_that_raises_ends_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bad_address_is_a_text_for_the_user, set_up, tear_down),
+    };
+    /* Log lines of the arbiter and its children are not this program's output. */
+    if (log_open("/dev/null") < 0) {
+        return 1;
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    log_close();
+    return failed;
+}
