@@ -15,7 +15,7 @@ import pytest
 from client import Connection, build_request
 from conftest import Serve
 from procs import alive, poll, private_kib, resident_kib
-from server import Server
+from server import SANITIZED, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -214,7 +214,8 @@ def test_long_half_heads_do_not_fill_the_memory(serve: Serve) -> None:
     for connection in flood:
         connection.send_all_can(b"GET / HTTP/1.1\r\nHost: test\r\n" + field * 38)
     quick(server)
-    assert private_kib(server.worker) - before < 48 * 1024
+    if not SANITIZED:  # which keeps freed memory for a while
+        assert private_kib(server.worker) - before < 48 * 1024
     refused = [connection for connection in flood if connection.readable(0)]
     assert refused
     assert refused[0].read_response().status == 431
