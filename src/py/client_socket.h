@@ -9,7 +9,7 @@
 #ifndef SAOLA_PY_CLIENT_SOCKET_H
 #define SAOLA_PY_CLIENT_SOCKET_H
 
-#include "py/wsgi_call.h"
+#include "py/wsgi_handle.h"
 
 /* A new heap type, or NULL with an exception. */
 PyTypeObject *client_socket_type_new(PyObject *module);

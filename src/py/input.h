@@ -7,7 +7,7 @@
 #ifndef SAOLA_PY_INPUT_H
 #define SAOLA_PY_INPUT_H
 
-#include "py/wsgi_call.h"
+#include "py/wsgi_handle.h"
 
 /* A new heap type, or NULL with an exception. */
 PyTypeObject *input_type_new(PyObject *module);

@@ -3,6 +3,7 @@
 
 #include "py/py_compat.h"
 #include "py/response_head.h"
+#include "py/wsgi_body.h"
 
 #include <errno.h>
 #include <stddef.h>

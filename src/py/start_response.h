@@ -9,7 +9,7 @@
 #ifndef SAOLA_PY_START_RESPONSE_H
 #define SAOLA_PY_START_RESPONSE_H
 
-#include "py/wsgi_call.h"
+#include "py/wsgi_handle.h"
 
 /* New heap types, or NULL with an exception; and what their handles do when they are called. */
 PyTypeObject *start_response_type_new(PyObject *module);

@@ -15,13 +15,13 @@
 #include "log/log.h"
 #include "py/client_socket.h"
 #include "py/errors_stream.h"
-#include "py/file_wrapper.h"
 #include "py/input.h"
 #include "py/module.h"
 #include "py/py_compat.h"
 #include "py/request_object.h"
-#include "py/start_response.h"
+#include "py/wsgi_body.h"
 #include "py/wsgi_call.h"
+#include "py/wsgi_handle.h"
 #include "py/wsgi_log.h"
 #include "py/wsgi_lookup.h"
 
@@ -29,273 +29,6 @@
 #include <time.h>
 
 enum { STATUS_FAILED = 500, POST_REQUEST_PARAMETERS = 4, PROBLEM_MAX_BYTES = 4096 };
-
-/* --- handles --- */
-
-static const vectorcallfunc handle_functions[WSGI_HANDLE_KINDS] = {
-    [WSGI_START_RESPONSE] = start_response_call,
-    [WSGI_WRITE] = write_call,
-    [WSGI_EARLY_HINTS] = early_hints_call,
-};
-
-struct wsgi_call *
-wsgi_handle_call(PyObject *handle)
-{
-    struct wsgi_call *call = ((struct wsgi_handle *)handle)->call;
-
-    if (!call) {
-        PyErr_Format(PyExc_ValueError, "%.200s: the request is over", Py_TYPE(handle)->tp_name);
-    }
-    return call;
-}
-
-struct wsgi_call *
-wsgi_handle_open_call(PyObject *handle)
-{
-    struct wsgi_call *call = wsgi_handle_call(handle);
-
-    if (call && call->answered) {
-        PyErr_Format(PyExc_RuntimeError, "%.200s: the response is complete",
-                     Py_TYPE(handle)->tp_name);
-        return NULL;
-    }
-    return call;
-}
-
-PyObject *
-wsgi_handle_new(PyTypeObject *type, vectorcallfunc vectorcall)
-{
-    struct wsgi_handle *handle = PyObject_New(struct wsgi_handle, type);
-
-    if (handle) {
-        handle->vectorcall = vectorcall;
-        handle->call = NULL;
-    }
-    return (PyObject *)handle;
-}
-
-void
-wsgi_handle_dealloc(PyObject *handle)
-{
-    PyTypeObject *type = Py_TYPE(handle);
-
-    type->tp_free(handle);
-    Py_DECREF(type);
-}
-
-static PyObject *
-handle_take(struct wsgi_app *app, enum wsgi_handle_kind kind)
-{
-    PyObject *handle = app->spare[kind];
-
-    app->spare[kind] = NULL;
-    if (handle) {
-        return handle;
-    }
-    if (kind == WSGI_SOCKET) {
-        return client_socket_new(app->types->handles[kind]);
-    }
-    return wsgi_handle_new(app->types->handles[kind], handle_functions[kind]);
-}
-
-static int
-handles_attach(struct wsgi_call *call)
-{
-    for (int kind = 0; kind < WSGI_HANDLE_KINDS; kind++) {
-        PyObject *handle = handle_take(call->app, kind);
-        if (!handle) {
-            return -1;
-        }
-        ((struct wsgi_handle *)handle)->call = call;
-        call->handles[kind] = handle;
-    }
-    return 0;
-}
-
-static void
-handles_detach(struct wsgi_call *call)
-{
-    for (int kind = 0; kind < WSGI_HANDLE_KINDS; kind++) {
-        if (call->handles[kind]) {
-            ((struct wsgi_handle *)call->handles[kind])->call = NULL;
-        }
-    }
-    if (call->handles[WSGI_SOCKET]) {
-        client_socket_detach(call->handles[WSGI_SOCKET]);
-    }
-}
-
-/* Keeps the handles that nobody else has for the next call. */
-static void
-handles_recycle(struct wsgi_call *call)
-{
-    for (int kind = 0; kind < WSGI_HANDLE_KINDS; kind++) {
-        PyObject *handle = call->handles[kind];
-        PyObject **spare = &call->app->spare[kind];
-
-        if (handle && !*spare && Py_REFCNT(handle) == 1 &&
-            (kind != WSGI_SOCKET || client_socket_is_fresh(handle))) {
-            *spare = handle;
-        } else {
-            Py_XDECREF(handle);
-        }
-    }
-}
-
-/* --- the body --- */
-
-/* Blocks until a peer that is far behind has caught up; signals are acted on meanwhile. As
- * wsgi_call_write(). */
-static int
-wait_for_peer(struct wsgi_call *call)
-{
-    struct request *request = call->request;
-    int r;
-
-    if (call->writing) {
-        PyErr_SetString(PyExc_RuntimeError, "another thread is writing this response");
-        return -1;
-    }
-    call->writing = true;
-    do {
-        Py_BEGIN_ALLOW_THREADS
-        r = response_wait(request);
-        Py_END_ALLOW_THREADS
-    } while (r > 0 && PyErr_CheckSignals() == 0);
-    call->writing = false;
-    return r > 0 ? -1 : r;
-}
-
-/* Acts on the result of response_write() and its kin. */
-static int
-written(struct wsgi_call *call, int r)
-{
-    if (r > 0) {
-        r = wait_for_peer(call);
-        if (r < 0 && PyErr_Occurred()) {
-            return -1;
-        }
-    }
-    if (r < 0) {
-        call->lost = true;
-        return 1;
-    }
-    return 0;
-}
-
-int
-wsgi_call_write(struct wsgi_call *call, PyObject *chunk, bool last)
-{
-    if (!PyBytes_Check(chunk)) {
-        PyErr_Format(PyExc_TypeError, "the response body must consist of bytes, not %.200s",
-                     Py_TYPE(chunk)->tp_name);
-        return -1;
-    }
-    struct span bytes = span_of(PyBytes_AS_STRING(chunk), (size_t)PyBytes_GET_SIZE(chunk));
-    if (bytes.n == 0 || call->taken || call->request->response.ended) {
-        return 0;
-    }
-    if (!call->started) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the application gave a response body before it called start_response()");
-        return -1;
-    }
-    if (call->lost) {
-        return 1;
-    }
-    return written(call, response_write(call->request, bytes, last));
-}
-
-/* As wsgi_call_write(): 1 means that the rest of the body is of no use. */
-static int
-send_sequence(struct wsgi_call *call, PyObject *chunks)
-{
-    int r = 0;
-
-    /* The sequence may change while its items are written. */
-    for (Py_ssize_t i = 0; r == 0 && i < PySequence_Fast_GET_SIZE(chunks); i++) {
-        PyObject *chunk = Py_NewRef(PySequence_Fast_GET_ITEM(chunks, i));
-        r = wsgi_call_write(call, chunk, i + 1 == PySequence_Fast_GET_SIZE(chunks));
-        Py_DECREF(chunk);
-    }
-    return r;
-}
-
-/* A child that the application has forked must not go on as a second worker on the same sockets. It
- * ends as a script would: with the code of SystemExit, or a traceback. */
-static void
-end_if_forked(const struct wsgi_call *call)
-{
-    if (LIKELY(!call->app->forked)) {
-        return;
-    }
-    bool failed = PyErr_Occurred() != NULL;
-    if (failed) {
-        PyErr_Print();
-    }
-    Py_Exit(failed ? 1 : 0);
-}
-
-static int
-send_iterable(struct wsgi_call *call, PyObject *iterable)
-{
-    PyObject *iterator = PyObject_GetIter(iterable);
-    int r = iterator ? 0 : -1;
-
-    while (r == 0) {
-        PyObject *chunk = PyIter_Next(iterator);
-        end_if_forked(call);
-        if (!chunk) {
-            r = PyErr_Occurred() ? -1 : 0;
-            break;
-        }
-        r = wsgi_call_write(call, chunk, false);
-        Py_DECREF(chunk);
-    }
-    Py_XDECREF(iterator);
-    return r;
-}
-
-/* Whether the engine can send the file: only as the whole body. */
-static bool
-can_send_file(const struct wsgi_call *call, PyObject *result)
-{
-    return call->app->sendfile && PyObject_TypeCheck(result, call->app->types->file_wrapper) &&
-           call->started && !call->taken && call->request->response.body_bytes == 0 &&
-           !call->request->response.dropped_body;
-}
-
-static int
-send_file(struct wsgi_call *call, const struct file_range *range)
-{
-    const struct response *response = &call->request->response;
-    int64_t length = range->length;
-
-    if (response->framing == FRAMING_NONE) {
-        return 0;
-    }
-    if (response->framing == FRAMING_LENGTH) {
-        length = MIN_OF(length, response->length);
-    }
-    if (length == 0) {
-        return 0;
-    }
-    return written(call, response_send_file(call->request, range->fd, range->offset, length));
-}
-
-static int
-send_body(struct wsgi_call *call, PyObject *result)
-{
-    struct file_range range;
-
-    if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {
-        return send_sequence(call, result);
-    }
-    if (can_send_file(call, result) && file_wrapper_range(result, &range) > 0) {
-        return send_file(call, &range);
-    }
-    return send_iterable(call, result);
-}
 
 /* --- the end of a response --- */
 
@@ -392,13 +125,13 @@ call_application(struct wsgi_call *call)
     PyObject *arguments[3] = {NULL, call->environ, call->handles[WSGI_START_RESPONSE]};
     PyObject *result = PyObject_Vectorcall(call->app->callable, arguments + 1,
                                            2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    end_if_forked(call);
+    wsgi_call_end_if_forked(call);
     if (!result) {
         call_fail(call);
         return;
     }
     call->iterating = true;
-    int r = send_body(call, result);
+    int r = wsgi_call_send_body(call, result);
     if (r == 0 && !call->started && !call->taken) {
         PyErr_SetString(PyExc_RuntimeError, "the application did not call start_response()");
         r = -1;
@@ -550,13 +283,13 @@ wsgi_app_call(struct wsgi_app *app, struct request *request)
     struct wsgi_call call = {.app = app, .request = request};
 
     call.keep_head = app->post_request || response_wants_lookup(request);
-    if (handles_attach(&call) == 0) {
+    if (wsgi_handles_attach(&call) == 0) {
         call_run(&call);
     } else {
         call_fail(&call);
     }
     call_settle(&call);
-    handles_detach(&call);
+    wsgi_handles_detach(&call);
     if (call.taken) {
         response_abort(request);
     }
@@ -568,7 +301,7 @@ wsgi_app_call(struct wsgi_app *app, struct request *request)
     Py_CLEAR(call.headers);
     Py_CLEAR(call.lookup_text);
     Py_CLEAR(call.environ);
-    handles_recycle(&call);
+    wsgi_handles_recycle(&call);
 }
 
 /* --- the application's object --- */

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by the parts of the WSGI bridge: the application, a call of it, and the handles through
- * which Python reaches the call.
+ * Shared by the parts of the WSGI bridge: the application, and a call of it.
  *
  * A call lives on the stack of wsgi_app_call(). The objects that the application gets for it
- * (start_response, wsgi.input and so on) are handles: each points at the call and is detached when
- * the call ends, so one that the application keeps raises an error and never sees another request.
- * One that nobody kept is used again for the next call. The GIL guards all of it.
+ * (start_response, wsgi.input and so on) are handles: see wsgi_handle.h. The GIL guards all of it.
  */
 #ifndef SAOLA_PY_WSGI_CALL_H
 #define SAOLA_PY_WSGI_CALL_H
@@ -15,12 +12,6 @@
 #include "py/environ.h"
 #include "py/wsgi.h"
 #include "py/wsgi_types.h"
-
-struct wsgi_handle {
-    PyObject_HEAD
-    vectorcallfunc vectorcall; /* of the types that can be called */
-    struct wsgi_call *call;    /* NULL: the request is over */
-};
 
 /* Lines of a spooled body, read ahead. */
 struct wsgi_lines {
@@ -64,19 +55,5 @@ struct wsgi_call {
     bool reading;   /* a thread is in the core for this call, without the GIL: reading the body, */
     bool writing;   /* or waiting for the peer */
 };
-
-/* The call of a handle, or NULL with an exception: the request is over. */
-struct wsgi_call *wsgi_handle_call(PyObject *handle);
-
-/* The same for those that give the response: it must not be complete either. */
-struct wsgi_call *wsgi_handle_open_call(PyObject *handle);
-
-/* A new detached handle of a type that is one (its struct may be longer). */
-PyObject *wsgi_handle_new(PyTypeObject *type, vectorcallfunc vectorcall);
-void wsgi_handle_dealloc(PyObject *handle);
-
-/* Gives a chunk of the body to the peer and waits, without the GIL, for one that is far behind. 0;
- * 1: the connection is lost, which is no error of the application; -1 with an exception. */
-int wsgi_call_write(struct wsgi_call *call, PyObject *chunk, bool last);
 
 #endif
