@@ -144,6 +144,32 @@ close_world(struct world *w)
     close(w->client);
 }
 
+/* A test whose state is a world with one connection, served by that function. */
+#define SERVED_BY(call, test) \
+    cmocka_unit_test_prestate_setup_teardown(test, set_up, tear_down, &(struct service){call})
+
+struct service {
+    void (*call)(void *context, struct request *request);
+};
+
+static int
+set_up(void **state)
+{
+    const struct service *service = *state;
+    struct world *w = test_malloc(sizeof(*w));
+    open_world(w, service->call);
+    *state = w;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    close_world(*state);
+    test_free(*state);
+    return 0;
+}
+
 static void
 client_sends(struct world *w, const char *bytes, size_t n)
 {
@@ -208,9 +234,7 @@ count_byte(const struct world *w, char byte)
 static void
 test_keep_alive(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, echo);
+    struct world *w = *state;
     for (int i = 1; i <= 3; i++) {
         SEND(w, "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_false(client_reads(w));
@@ -219,31 +243,23 @@ test_keep_alive(void **state)
     }
     assert_int_equal(count(w->reply, "Connection: keep-alive\r\n"), 3);
     assert_int_equal(count(w->reply, "4\r\n/a?b\r\n0\r\n\r\n"), 3);
-    close_world(w);
-    test_free(w);
 }
 
 static void
 test_connection_close(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, echo);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert_true(client_reads(w));
     assert_non_null(strstr(w->reply, "Connection: close\r\n"));
     assert_int_equal(w->server.n_conns, 0);
-    close_world(w);
-    test_free(w);
 }
 
 static void
 test_byte_by_byte(void **state)
 {
-    (void)state;
     static const char REQUEST[] = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde";
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, echo);
+    struct world *w = *state;
     for (size_t i = 0; i < sizeof(REQUEST) - 1; i++) {
         assert_int_equal(w->calls, 0);
         client_sends(w, REQUEST + i, 1);
@@ -251,17 +267,13 @@ test_byte_by_byte(void **state)
     assert_false(client_reads(w));
     assert_int_equal(w->calls, 1);
     assert_non_null(strstr(w->reply, "5\r\nabcde\r\n0\r\n\r\n"));
-    close_world(w);
-    test_free(w);
 }
 
 /* Responses to requests that came together leave together. */
 static void
 test_pipelined_responses_are_joined(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, hello);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"
             "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHo");
     assert_int_equal(w->calls, 3);
@@ -271,19 +283,15 @@ test_pipelined_responses_are_joined(void **state)
     assert_int_equal(count(w->reply, "HTTP/1.1 200 OK\r\n"), 3);
     SEND(w, "st: h\r\n\r\n");
     assert_int_equal(w->calls, 4);
-    close_world(w);
-    test_free(w);
 }
 
 /* A body that comes with its head, one that outgrows memory, and the next request right behind. */
 static void
 test_bodies_are_complete(void **state)
 {
-    (void)state;
     static const size_t SIZES[] = {1, 1000, HTTP_BODY_MEMORY_BYTES, HTTP_BODY_MEMORY_BYTES + 1,
                                    300000};
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, echo);
+    struct world *w = *state;
     for (size_t i = 0; i < ARRAY_LEN(SIZES); i++) {
         size_t n = SIZES[i];
         char *request = test_malloc(n + 256);
@@ -300,16 +308,12 @@ test_bodies_are_complete(void **state)
         assert_non_null(strstr(w->reply, "/next"));
         test_free(request);
     }
-    close_world(w);
-    test_free(w);
 }
 
 static void
 test_chunked_body_and_expect(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, echo);
+    struct world *w = *state;
     SEND(w, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
             "Expect: 100-continue\r\n\r\n");
     assert_false(client_reads(w));
@@ -320,23 +324,17 @@ test_chunked_body_and_expect(void **state)
     assert_false(client_reads(w));
     assert_int_equal(w->calls, 2);
     assert_non_null(strstr(w->reply, "5\r\nabcde\r\n"));
-    close_world(w);
-    test_free(w);
 }
 
 static void
 test_bad_request_is_refused_and_lingers(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, echo);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\n\r\n");
     assert_true(client_reads(w));
     assert_non_null(strstr(w->reply, "HTTP/1.1 400 Bad Request\r\n"));
     assert_int_equal(w->calls, 0);
     assert_int_equal(w->server.n_conns, 1); /* lingering: the client has not closed */
-    close_world(w);
-    test_free(w);
 }
 
 /* A reader that takes nothing: what it does not take waits in memory, then in a file. */
@@ -360,9 +358,7 @@ big(void *context, struct request *request)
 static void
 test_slow_reader_gets_everything(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, big);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(w->calls, 1);
     assert_true(w->loop.blocks.used_bytes <= (size_t)2 * CONN_OUT_MEMORY_MAX);
@@ -372,8 +368,6 @@ test_slow_reader_gets_everything(void **state)
     w->reply_len = 0;
     assert_true(client_reads(w));
     assert_int_equal(count_byte(w, 'B'), (size_t)14 * 65536);
-    close_world(w);
-    test_free(w);
 }
 
 /* The peer goes away while the application has its request. */
@@ -397,14 +391,10 @@ lost(void *context, struct request *request)
 static void
 test_peer_gone_during_request(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, lost);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(w->calls, 1);
     assert_int_equal(w->server.n_conns, 0);
-    close_world(w);
-    test_free(w);
 }
 
 static void
@@ -438,17 +428,13 @@ faulty(void *context, struct request *request)
 static void
 test_faulty_heads_are_refused(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, faulty);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(client_reads(w));
     assert_int_equal(w->calls, 1);
     assert_non_null(strstr(w->reply, "HTTP/1.1 500 Internal Server Error\r\n"));
     assert_non_null(strstr(w->reply, "a &lt;b&gt; &amp; c"));
     assert_int_equal(count(w->reply, "HTTP/1.1 "), 1);
-    close_world(w);
-    test_free(w);
 }
 
 /* Longer than the standby's patience: another request is read meanwhile. */
@@ -469,10 +455,8 @@ slow_call(void *context, struct request *request)
 static void
 test_standby_drives_while_the_application_runs(void **state)
 {
-    (void)state;
     int fds[2];
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, slow_call);
+    struct world *w = *state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     w->server.n_conns++;
     loop_lock(&w->loop);
@@ -491,8 +475,6 @@ test_standby_drives_while_the_application_runs(void **state)
     assert_memory_equal(answer, "HTTP/1.1 400", 12);
     assert_int_equal(w->calls, 1);
     close(fds[1]);
-    close_world(w);
-    test_free(w);
 }
 
 /* The last chunk comes when all but a little of the file has gone: it must not overtake the rest.
@@ -525,9 +507,7 @@ nearly_drained(void *context, struct request *request)
 static void
 test_the_last_chunk_does_not_overtake_the_spool(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, nearly_drained);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_false(client_reads(w));
     assert_int_equal(w->calls, 2);
@@ -535,8 +515,6 @@ test_the_last_chunk_does_not_overtake_the_spool(void **state)
     const char *last = strstr(w->reply, "4\r\nlast\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n");
     assert_non_null(last);
     assert_null(memchr(last, 'B', strlen(last)));
-    close_world(w);
-    test_free(w);
 }
 
 /* A large body is not copied only because another request waits behind it. */
@@ -559,15 +537,11 @@ large(void *context, struct request *request)
 static void
 test_large_bodies_are_not_joined(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, large);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET");
     assert_int_equal(w->calls, 1);
     assert_false(client_reads(w));
     assert_int_equal(count_byte(w, 'B'), 900 * 1024);
-    close_world(w);
-    test_free(w);
 }
 
 static void
@@ -601,10 +575,8 @@ slow_after_done(void *context, struct request *request)
 static void
 test_standby_takes_over_after_the_request_is_done(void **state)
 {
-    (void)state;
     int fds[2];
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, slow_after_done);
+    struct world *w = *state;
     w->server.request_pool.keep = 0;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     w->server.n_conns++;
@@ -621,8 +593,6 @@ test_standby_takes_over_after_the_request_is_done(void **state)
     assert_int_equal(w->calls, 1);
     assert_int_equal(atomic_load(&w->metrics.parse_errors), 1);
     close(fds[1]);
-    close_world(w);
-    test_free(w);
 }
 
 /* --- through a listener --- */
@@ -676,11 +646,9 @@ half_turn(struct world *w)
 static void
 test_an_event_of_a_listener_that_was_closed_is_stale(void **state)
 {
-    (void)state;
     struct listening ours;
     struct listening other;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, hello);
+    struct world *w = *state;
     open_listener(&ours);
     open_listener(&other);
     listen_in(w, &ours);
@@ -700,19 +668,15 @@ test_an_event_of_a_listener_that_was_closed_is_stale(void **state)
     close(second);
     close(ours.fd);
     close(other.fd);
-    close_world(w);
-    test_free(w);
 }
 
 /* All were being served, so the listener was taken out; now all wait for the rest of a head. */
 static void
 test_accepts_again_when_half_a_request_follows(void **state)
 {
-    (void)state;
     struct listening l;
     int clients[3];
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, hello);
+    struct world *w = *state;
     open_listener(&l);
     listen_in(w, &l);
     static const char TEXT[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\nG";
@@ -742,8 +706,6 @@ test_accepts_again_when_half_a_request_follows(void **state)
         close(clients[i]);
     }
     close(l.fd);
-    close_world(w);
-    test_free(w);
 }
 
 /* Takes longer than an idle connection is kept. */
@@ -758,16 +720,12 @@ longer_than_keepalive(void *context, struct request *request)
 static void
 test_keepalive_begins_when_the_response_ends(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, longer_than_keepalive);
+    struct world *w = *state;
     w->loop.timeouts[TIMEOUT_KEEPALIVE].duration_ns = 600 * NS_PER_MS;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(w->calls, 1);
     turn(w);
     assert_int_equal(w->server.n_conns, 1);
-    close_world(w);
-    test_free(w);
 }
 
 /* Under load the ready queue is never empty; the worker has to come back to its loop all the same.
@@ -823,15 +781,11 @@ writes_for_ever(void *context, struct request *request)
 static void
 test_a_peer_that_takes_nothing_is_given_up(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, writes_for_ever);
+    struct world *w = *state;
     w->loop.timeouts[TIMEOUT_WRITE].duration_ns = 300 * NS_PER_MS;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(w->calls, 1);
     assert_int_equal(w->server.n_conns, 0);
-    close_world(w);
-    test_free(w);
 }
 
 /* The first response waits for the second, which is for another protocol to give. */
@@ -855,42 +809,38 @@ takes_the_socket(void *context, struct request *request)
 static void
 test_a_socket_is_taken_after_what_was_joined(void **state)
 {
-    (void)state;
-    struct world *w = test_malloc(sizeof(*w));
-    open_world(w, takes_the_socket);
+    struct world *w = *state;
     SEND(w, "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(w->calls, 2);
     assert_true(client_reads(w));
     assert_non_null(strstr(w->reply, "5\r\nhello\r\n0\r\n\r\nmine"));
-    close_world(w);
-    test_free(w);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keep_alive),
-        cmocka_unit_test(test_connection_close),
-        cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_pipelined_responses_are_joined),
-        cmocka_unit_test(test_bodies_are_complete),
-        cmocka_unit_test(test_chunked_body_and_expect),
-        cmocka_unit_test(test_bad_request_is_refused_and_lingers),
-        cmocka_unit_test(test_slow_reader_gets_everything),
-        cmocka_unit_test(test_peer_gone_during_request),
-        cmocka_unit_test(test_faulty_heads_are_refused),
-        cmocka_unit_test(test_standby_drives_while_the_application_runs),
-        cmocka_unit_test(test_the_last_chunk_does_not_overtake_the_spool),
-        cmocka_unit_test(test_large_bodies_are_not_joined),
+        SERVED_BY(echo, test_keep_alive),
+        SERVED_BY(echo, test_connection_close),
+        SERVED_BY(echo, test_byte_by_byte),
+        SERVED_BY(hello, test_pipelined_responses_are_joined),
+        SERVED_BY(echo, test_bodies_are_complete),
+        SERVED_BY(echo, test_chunked_body_and_expect),
+        SERVED_BY(echo, test_bad_request_is_refused_and_lingers),
+        SERVED_BY(big, test_slow_reader_gets_everything),
+        SERVED_BY(lost, test_peer_gone_during_request),
+        SERVED_BY(faulty, test_faulty_heads_are_refused),
+        SERVED_BY(slow_call, test_standby_drives_while_the_application_runs),
+        SERVED_BY(nearly_drained, test_the_last_chunk_does_not_overtake_the_spool),
+        SERVED_BY(large, test_large_bodies_are_not_joined),
         cmocka_unit_test(test_requests_that_were_never_run_are_given_back),
-        cmocka_unit_test(test_standby_takes_over_after_the_request_is_done),
-        cmocka_unit_test(test_an_event_of_a_listener_that_was_closed_is_stale),
-        cmocka_unit_test(test_accepts_again_when_half_a_request_follows),
-        cmocka_unit_test(test_keepalive_begins_when_the_response_ends),
+        SERVED_BY(slow_after_done, test_standby_takes_over_after_the_request_is_done),
+        SERVED_BY(hello, test_an_event_of_a_listener_that_was_closed_is_stale),
+        SERVED_BY(hello, test_accepts_again_when_half_a_request_follows),
+        SERVED_BY(longer_than_keepalive, test_keepalive_begins_when_the_response_ends),
         cmocka_unit_test(test_a_turn_ends_though_more_is_ready),
-        cmocka_unit_test(test_a_peer_that_takes_nothing_is_given_up),
-        cmocka_unit_test(test_a_socket_is_taken_after_what_was_joined),
+        SERVED_BY(writes_for_ever, test_a_peer_that_takes_nothing_is_given_up),
+        SERVED_BY(takes_the_socket, test_a_socket_is_taken_after_what_was_joined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
