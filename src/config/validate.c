@@ -282,6 +282,42 @@ check_pos_int(const struct config_value *value, struct setting_value *ret, char 
     return 0;
 }
 
+/* Cuts a unit off the end of `size`. Returns by how many bits the number before it is to be
+ * shifted. */
+static int
+cut_unit(char *size)
+{
+    static const char units[] = "kmg";
+    size_t n = strlen(size);
+    const char *unit =
+        n > 1 && isdigit((unsigned char)size[n - 2]) ? strchr(units, tolower(size[n - 1])) : NULL;
+    if (unit == NULL) {
+        return 0;
+    }
+    size[n - 1] = '\0';
+    return 10 * (int)(unit - units + 1);
+}
+
+int
+check_size(const struct config_value *value, struct setting_value *ret, char **ret_error)
+{
+    int64_t bytes = 0;
+
+    if (value->kind != CONFIG_VALUE_STR) {
+        return check_pos_int(value, ret, ret_error);
+    }
+    char *size = check_stripped(value->string);
+    int bits = cut_unit(size);
+    int rc = parse_integer(size, &bytes);
+    free(size);
+    if (rc < 0 || bytes < 0 || bytes > INT64_MAX >> bits) {
+        return fail_with_value(ret_error, -EINVAL, "Invalid size: ", value,
+                               " (bytes, or a number with k, m or g)");
+    }
+    *ret = (struct setting_value){.integer = bytes << bits};
+    return 0;
+}
+
 int
 check_http2_frame_size(const struct config_value *value, struct setting_value *ret,
                        char **ret_error)

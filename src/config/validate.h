@@ -26,6 +26,7 @@ VALIDATOR(check_hook);
 VALIDATOR(check_list);
 VALIDATOR(check_object);
 VALIDATOR(check_pos_int);
+VALIDATOR(check_size); /* bytes: 1048576, 1024k, 1m */
 VALIDATOR(check_string);
 
 /* validate_words.c: one of a few words */

@@ -44,7 +44,7 @@ def outcome(result: Result) -> tuple[Any, ...]:
         return 0, {name: value for name, value in config if name not in DIFFERENT}
     error = result["err"].strip().rpartition("\n")[2].replace("gunicorn", "saola")
     for flag in OWN_FLAGS:  # among what an abbreviation could mean
-        error = error.replace(f", {flag}", "")
+        error = re.sub(rf", {flag}(?![\w-])", "", error)
     return result["status"], re.sub(" at 0x[0-9a-f]+", "", error)
 
 

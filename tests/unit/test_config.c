@@ -171,6 +171,27 @@ test_integers(void **state)
 }
 
 static void
+test_sizes(void **state)
+{
+    static const char *const bad[] = {"",   "k",  "1kb", "1.5g",        "-1",
+                                      "5x", "1t", "-1k", "8589934592g", "9223372036854775808"};
+
+    (void)state;
+    assert_becomes(SETTING_max_worker_rss, string("4096"), "4096");
+    assert_becomes(SETTING_max_worker_rss, string(" 4k\n"), "4096");
+    assert_becomes(SETTING_max_worker_rss, string("0x3M"), "3145728");
+    assert_becomes(SETTING_max_worker_rss, string("8589934591g"), "9223372035781033984");
+    assert_becomes(SETTING_max_worker_rss, integer(7), "7");
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        char text[120];
+        snprintf(text, sizeof(text), "Invalid size: %s (bytes, or a number with k, m or g)",
+                 bad[i]);
+        assert_refused(SETTING_max_worker_rss, string(bad[i]), -EINVAL, text);
+    }
+    assert_refused(SETTING_max_worker_rss, integer(-1), -EINVAL, "Value must be positive: -1");
+}
+
+static void
 test_booleans(void **state)
 {
     (void)state;
@@ -461,6 +482,7 @@ main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_default_can_be_set),
         cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_booleans),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_lists),
