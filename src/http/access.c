@@ -85,6 +85,7 @@ fill_record(struct access_log_record *record, const struct request *request,
         .pid = request->server->pid,
         .body_bytes = request->response.body_bytes,
         .duration_ns = clock_mono_ns() - request->start_ns,
+        .queue_ns = request->queue_ns,
         .lookup = &lookups->table,
     };
 }

@@ -38,6 +38,7 @@ static const struct atom_info {
     {"M", ATOM_MS, true, 0, 0},
     {"D", ATOM_US, true, 0, 0},
     {"L", ATOM_DECIMAL_SECONDS, false, 0, 0},
+    {"Q", ATOM_QUEUE_US, true, 0, 0},
     {"p", ATOM_PID, false, 0, 0},
 };
 
@@ -256,9 +257,22 @@ count_ops(const char *text)
     return count;
 }
 
+static struct access_log_format *
+json_format_new(void)
+{
+    struct access_log_format *format = mem_zalloc(sizeof(*format));
+    format->needs = ACCESS_LOG_NEEDS_USER | ACCESS_LOG_NEEDS_PATH;
+    format->json = true;
+    return format;
+}
+
 int
 access_log_compile(const char *format, struct access_log_format **ret, char **ret_error)
 {
+    if (strcmp(format, "json") == 0) {
+        *ret = json_format_new();
+        return 0;
+    }
     struct access_log_format *compiled = mem_zalloc(sizeof(*compiled));
     compiled->text = mem_strdup(format);
     compiled->ops = mem_array(count_ops(format), sizeof(*compiled->ops));

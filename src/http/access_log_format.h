@@ -5,12 +5,17 @@
  *
  * The syntax is that of Python's % operator with names: %(NAME)[flags][width][.precision]TYPE, and
  * %% for a percent sign. Types: s, r, a (text), d, i, u, x, X, o, f, F (numbers; for the atoms s,
- * b, B, T, D, M and {x}e). An unknown name renders `-`, like a value that is missing.
+ * b, B, T, D, M, Q and {x}e). An unknown name renders `-`, like a value that is missing.
  *
  * No bytes of a client can forge a line or leave a quotation: in every value `"` becomes \", and
  * the backslash and bytes outside 0x20 to 0x7e become \xNN; so does the space in the user name (u),
  * which the usual formats do not quote. A width or precision counts the bytes that are logged, and
  * never cuts such a sequence.
+ *
+ * The text "json" is a format of its own: an object per line, ASCII, with these members in this
+ * order, each there in every line, null if unknown: time (RFC 3339), remote_addr, user, method,
+ * target, path, query, protocol, referer, user_agent (strings, escaped by log_escape_json());
+ * status, body_bytes, duration_us, queue_us, pid (numbers).
  *
  * A compiled format is constant: any thread may render with it.
  */
@@ -67,6 +72,7 @@ struct access_log_record {
     int pid;                   /* p */
     int64_t body_bytes;        /* B, b: sent, without framing; negative: unknown */
     int64_t duration_ns;       /* T, M, D, L */
+    int64_t queue_ns;          /* Q: complete, but not yet begun */
     const struct access_log_lookup *lookup; /* may be NULL */
 };
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The operations that a compiled access log format consists of: copy a literal, or render an atom.
- * Shared by compiler (access_log_format.c) and renderer (access_log_render.c), and by nobody else.
+ * Shared by compiler (access_log_format.c) and renderers (access_log_render.c, access_log_json.c),
+ * and by nobody else.
  */
 #ifndef SAOLA_HTTP_ACCESS_LOG_OP_H
 #define SAOLA_HTTP_ACCESS_LOG_OP_H
 
+#include "base/buf.h"
+#include "base/macros.h"
 #include "base/span.h"
+#include "http/access_log_format.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +29,7 @@ enum access_log_atom {
     ATOM_MS,
     ATOM_US,
     ATOM_DECIMAL_SECONDS,
+    ATOM_QUEUE_US,
     ATOM_PID,
     ATOM_REQUEST_HEADER,
     ATOM_RESPONSE_HEADER,
@@ -54,9 +59,16 @@ struct access_log_op {
 
 struct access_log_format {
     unsigned needs;
+    bool json; /* not made of operations */
     size_t n_ops;
     struct access_log_op *ops; /* owned */
     char *text;                /* owned: what the spans of the operations point into */
 };
+
+/* Appends the line of the format "json", with its line end. -ENOBUFS: part of it may be there. */
+int access_log_render_json(const struct access_log_record *record, struct buf *out) NODISCARD;
+
+/* The user of Basic credentials, decoded to `out` and cut there: its length, 0 if there is none. */
+size_t access_log_user(struct span authorization, char out[ACCESS_LOG_USER_MAX]);
 
 #endif

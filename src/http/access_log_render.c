@@ -101,25 +101,27 @@ decode_user(struct span text, char *out, size_t size)
 }
 
 /* Gunicorn's Logger._get_user(): the part before the colon of Basic credentials. */
-static struct value
-user_value(struct span authorization, struct scratch *scratch)
+size_t
+access_log_user(struct span authorization, char out[ACCESS_LOG_USER_MAX])
 {
     static const size_t scheme_bytes = sizeof("basic") - 1;
-    struct span dash = {NULL, 0};
     if (!authorization.p || authorization.n < scheme_bytes ||
         !span_eq_nocase(span_of(authorization.p, scheme_bytes), SPAN("basic"))) {
-        return text_value(dash);
+        return 0;
     }
     const char *space = memchr(authorization.p, ' ', authorization.n);
     if (!space) {
-        return text_value(dash);
+        return 0;
     }
     struct span coded = span_of(space, authorization.n - (size_t)(space - authorization.p));
-    ssize_t n = decode_user(coded, scratch->text, sizeof(scratch->text));
-    if (n <= 0) {
-        return text_value(dash);
-    }
-    struct value value = text_value(span_of(scratch->text, (size_t)n));
+    return (size_t)MAX_OF(decode_user(coded, out, ACCESS_LOG_USER_MAX), 0);
+}
+
+static struct value
+user_value(struct span authorization, struct scratch *scratch)
+{
+    size_t n = access_log_user(authorization, scratch->text);
+    struct value value = text_value(span_of(n > 0 ? scratch->text : NULL, n));
     value.no_spaces = true;
     return value;
 }
@@ -219,6 +221,8 @@ evaluate(const struct access_log_op *op, const struct access_log_record *record,
     case ATOM_US:
     case ATOM_DECIMAL_SECONDS:
         return duration_value((enum access_log_atom)op->atom, record->duration_ns, scratch);
+    case ATOM_QUEUE_US:
+        return duration_value(ATOM_US, record->queue_ns, scratch);
     case ATOM_PID:
         return pid_value(record->pid, scratch);
     case ATOM_REQUEST_HEADER:
@@ -428,12 +432,12 @@ access_log_render(const struct access_log_format *format, const struct access_lo
                   struct buf *out)
 {
     size_t before = out->len;
-    for (size_t i = 0; i < format->n_ops; i++) {
-        int rc = append_op(out, &format->ops[i], record);
-        if (UNLIKELY(rc < 0)) {
-            out->len = before;
-            return rc;
-        }
+    int rc = format->json ? access_log_render_json(record, out) : 0;
+    for (size_t i = 0; i < format->n_ops && rc == 0; i++) {
+        rc = append_op(out, &format->ops[i], record);
     }
-    return 0;
+    if (UNLIKELY(rc < 0)) {
+        out->len = before;
+    }
+    return rc;
 }

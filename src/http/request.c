@@ -26,6 +26,7 @@ request_new(struct http_server *server, struct conn *conn)
     request->body_read = 0;
     spool_init(&request->spool);
     request->start_ns = 0;
+    request->queue_ns = 0;
     memset(&request->response, 0, sizeof(request->response));
     return request;
 }

@@ -43,7 +43,8 @@ struct request {
     int64_t body_read; /* consumed through request_body_read() */
     struct spool spool;
 
-    int64_t start_ns; /* monotonic: when the head was complete */
+    int64_t start_ns; /* monotonic: when it was complete, then when the application was called */
+    int64_t queue_ns; /* between the two, if the access log is on */
     struct response response;
 };
 

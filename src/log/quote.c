@@ -124,6 +124,96 @@ log_escape(char *out, struct span text)
     return escape_bytes(out, p, rest);
 }
 
+/* The character at the front of `text` (of at least one byte) in well-formed UTF-8 (RFC 3629
+ * section 4): how many bytes it has, 0 if it is none. */
+static size_t
+utf8_char(struct span text, uint32_t *ret_char)
+{
+    unsigned char first = (unsigned char)text.p[0];
+    size_t n = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (n == 0 || n > text.n || first > 0xf4) {
+        return 0;
+    }
+    uint32_t value = n == 1 ? first : first & (0x7fU >> n);
+    for (size_t i = 1; i < n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if ((c & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (c & 0x3f);
+    }
+    bool overlong = (n == 3 && value < 0x800) || (n == 4 && value < 0x10000);
+    if (overlong || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) {
+        return 0;
+    }
+    *ret_char = value;
+    return n;
+}
+
+static char *
+escape_u(char *out, uint32_t unit)
+{
+    *out++ = '\\';
+    *out++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4) {
+        *out++ = HEX[unit >> shift & 15];
+    }
+    return out;
+}
+
+static char *
+escape_json_char(char *out, uint32_t c)
+{
+    if (c >= 0x10000) {
+        c -= 0x10000;
+        out = escape_u(out, 0xd800 + (c >> 10));
+        return escape_u(out, 0xdc00 + (c & 0x3ff));
+    }
+    if (c > 0x7e || c < 0x20) {
+        return escape_u(out, c);
+    }
+    if (c == '"') {
+        *out++ = '\\';
+    }
+    *out++ = (char)c;
+    return out;
+}
+
+/* Writes the character at *p and moves *p behind it. */
+static char *
+escape_json_next(char *out, const char **p, const char *end)
+{
+    uint32_t c = 0;
+    size_t n = **p == '\\' ? 0 : utf8_char(span_of(*p, (size_t)(end - *p)), &c);
+    if (n == 0) {
+        *out++ = '\\';
+        out += escape_hex(out, (unsigned char)**p);
+    } else {
+        out = escape_json_char(out, c);
+    }
+    *p += MAX_OF(n, (size_t)1);
+    return out;
+}
+
+char *
+log_escape_json(char *out, struct span text)
+{
+    const char *p = text.p;
+    const char *end = p + text.n;
+    while (p < end) {
+        if ((size_t)(end - p) >= BLOCK && LIKELY(copy_clean(out, p))) {
+            out += BLOCK;
+            p += BLOCK;
+            continue;
+        }
+        const char *stop = p + MIN_OF((size_t)(end - p), (size_t)BLOCK);
+        while (p < stop) {
+            out = escape_json_next(out, &p, end);
+        }
+    }
+    return out;
+}
+
 /* As C writes a byte of a string; returns how many bytes that is. */
 static size_t
 quote_byte(char *out, unsigned char c)

@@ -158,6 +158,7 @@ observe(void *context, struct request *request)
     struct slot *slot = worker->start->slot;
     const struct h1_head *head = &request->head;
     int64_t now_ns = access_log_enabled(worker->access_log) ? clock_mono_ns() : request->start_ns;
+    request->queue_ns = now_ns - request->start_ns;
     request->start_ns = now_ns; /* the access log's times begin when the application does */
     slot_request_begin(slot, h1_part_span(request->base, head->method),
                        h1_part_span(request->base, head->target), request_peer(request), now_ns);

@@ -62,6 +62,34 @@ check_value(struct span text)
     }
 }
 
+/* An object on one line of ASCII, whose quotes are all the format's or escaped. */
+static void
+check_json(struct span peer)
+{
+    struct access_log_record record = record_of(peer, NULL);
+    struct access_log_format *compiled;
+    char *error;
+    struct buf out;
+    size_t quotes = 0;
+
+    ASSERT(access_log_compile("json", &compiled, &error) == 0);
+    buf_init(&out, OUT_BYTES);
+    ASSERT(access_log_render(compiled, &record, &out) == 0);
+    const char *line = buf_begin(&out);
+    ASSERT(line[0] == '{' && line[out.len - 2] == '}' && line[out.len - 1] == '\n');
+    for (size_t i = 0; i + 1 < out.len; i++) {
+        ASSERT((unsigned char)line[i] >= 0x20 && (unsigned char)line[i] <= 0x7e);
+        quotes += line[i] == '"';
+        if (line[i] == '\\') {
+            i++;
+            ASSERT(strchr("\"\\u", line[i]) != NULL);
+        }
+    }
+    ASSERT(quotes % 2 == 0);
+    buf_fini(&out);
+    access_log_format_free(compiled);
+}
+
 /* Renders each atom of a format of its own: all of the line is the value then. */
 static void
 check_atom(const char *format, struct span peer)
@@ -139,6 +167,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     format[length] = '\0';
     check_format(format, peer);
     check_atom(atoms[size % ARRAY_LEN(atoms)], peer);
+    check_json(peer);
     free(format);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from base64 import b64encode
@@ -95,6 +96,47 @@ def test_unix_socket_has_no_address(serve: Serve) -> None:
     server = serve("basic:app", "--access-logfile", "-", binds=["unix"])
     server.request("/")
     assert lines(server, 1)[0].split()[0] in ("-", "")
+
+
+@pytest.mark.saola_only
+def test_json(serve: Serve) -> None:
+    server = serve("basic:app", "--access-logfile", "-", "--access-logformat", "json")
+    server.request("/caf%C3%A9%00%FF?a=b", headers=[("User-Agent", 'a"b\\c\t\xe9')])
+    server.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+    first, second = (json.loads(line) for line in lines(server, 2))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", first.pop("time"))
+    assert first.pop("duration_us") >= 0
+    assert 0 <= first.pop("queue_us") < 60_000_000
+    assert first == {
+        "remote_addr": "127.0.0.1",
+        "user": None,
+        "method": "GET",
+        "target": "/caf%C3%A9%00%FF?a=b",
+        "path": "/café\0\\xff",
+        "query": "a=b",
+        "protocol": "HTTP/1.1",
+        "referer": None,
+        "user_agent": 'a"b\\x5cc\t\\xe9',
+        "status": 404,
+        "body_bytes": 9,
+        "pid": server.worker,
+    }
+    assert (second["status"], second["method"]) == (400, "GET")
+
+
+@pytest.mark.saola_only
+def test_queue_time(serve: Serve) -> None:
+    """The requests that come while one runs wait for it."""
+    server = serve("logs:app", "--access-logfile", "-", "--access-logformat", "%(Q)d %(M)d %(U)s")
+    connections = [server.connect() for _ in range(4)]
+    for connection in connections:
+        connection.send(build_request("/?sleep=0.2"))
+    for connection in connections:
+        connection.read_response()
+    queued, taken = zip(*(map(int, line.split()[:2]) for line in lines(server, 4)), strict=True)
+    assert max(queued) > 50_000
+    assert min(queued) < max(queued)
+    assert min(taken) >= 200
 
 
 def test_one_line_for_each_request(serve: Serve) -> None:
