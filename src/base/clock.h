@@ -20,6 +20,14 @@ enum {
 
 int64_t clock_mono_ns(void);
 
+/* A setting in seconds as a duration: one that nobody will live to see the end of is cut, so that a
+ * deadline does not overflow. */
+static inline int64_t
+clock_seconds(int64_t seconds)
+{
+    return (seconds < INT32_MAX ? seconds : INT32_MAX) * NS_PER_SEC;
+}
+
 struct clock {
     int64_t mono_ns;                         /* of the last clock_update() */
     int64_t real_sec;                        /* what the texts below say */

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/manage.h"
+#include "proc/recycle.h"
 #include "proc/reexec.h"
 #include "proc/reload.h"
 #include "proc/signals.h"
@@ -24,7 +25,6 @@
 
 enum {
     WAIT_MAX_MS = 1000, /* heartbeats are looked at so often */
-    BOOT_TIMEOUT_MS = 60 * 1000,
 };
 
 /* The arbiter has not run for so long: it was stopped (SIGSTOP, a frozen container), and the
@@ -39,7 +39,6 @@ arbiter_init(struct arbiter *a, const struct config *cfg)
 {
     a->cfg = cfg;
     a->phase = ARBITER_STARTING;
-    a->boot_timeout_ms = BOOT_TIMEOUT_MS;
     a->signal_fd = -1;
     a->notify_fds[0] = a->notify_fds[1] = -1;
     a->alive_fds[0] = a->alive_fds[1] = -1;
@@ -274,11 +273,12 @@ arbiter_turn(struct arbiter *a)
     a->awake_ns = now_ns;
     drain_notifications(a);
     take_signals(a);
-    manage_reap(a);
+    manage_reap(a, now_ns);
     manage_look(a, now_ns);
     reexec_look(a);
     if (a->phase == ARBITER_RUNNING) {
         manage_punish(a, now_ns);
+        recycle_look(a, now_ns);
         reload_serve(a);
     }
     if (a->phase == ARBITER_RUNNING) {

@@ -66,6 +66,9 @@ struct child {
     bool aborted;       /* got ABRT for being late; KILL comes next */
     int64_t forked_ns;  /* monotonic, as the next one */
     int64_t kill_at_ns; /* 0: no deadline for its end */
+    int64_t ready_ns;   /* when it was seen to have checked in */
+    int64_t old_at_ns;  /* when it is to be replaced for its age; 0: never */
+    int fat_samples;    /* of its memory, in a row, above the limit */
     void *object;       /* the host's; NULL: none */
 };
 
@@ -142,8 +145,8 @@ struct arbiter {
     unsigned boot_failures;      /* in a row */
     int64_t failed_ns;           /* when back-off was last decided */
     int64_t spawn_not_before_ns; /* back-off */
-    int64_t boot_timeout_ms;
-    bool reload_wanted; /* HUP came and is to be served */
+    int64_t sample_at_ns;        /* when memory is looked at next */
+    bool reload_wanted;          /* HUP came and is to be served */
 
     int signal_fd;      /* readable while signals wait; the queue's */
     int notify_fds[2];  /* workers write, the arbiter reads */

@@ -6,14 +6,19 @@
  * *outdated* if not, and *leaving* once it has been told to go or goes by itself; those that are
  * leaving do not count. In manage_balance():
  *
- *   1. While fewer than `target` workers are current, start one. If outdated ones still serve, only
- *      RELOAD_BATCH at a time boot, so that a reload does not double the load of the machine.
+ *   1. While fewer than `target` workers are current, start one; but only as long as there are not
+ *      more than `target` and reload_batch workers, current and outdated, so that to replace them
+ *      all does not double the load of the machine.
  *   2. While more than `target` workers are ready, the oldest outdated one, or else the oldest, is
  *      told to go.
  *
- * So the start, a reload, max_requests, a crash, TTIN and TTOU are all the same thing, and no
- * worker leaves before its successor is ready. Workers that fail before they are ready make the
- * next start wait, twice as long each time, and one after the other.
+ * So the start, a reload, max_requests, age, memory, a crash, TTIN and TTOU are all the same thing,
+ * and no worker leaves before its successor is ready.
+ *
+ * Workers that fail before they are ready make the next start wait, twice as long each time, and
+ * one after the other. While no current worker is ready, and so nobody knows whether the code can
+ * be started at all, only PIONEERS_MAX boot at once: with them and the back-off there are never
+ * more than ten forks in 30 seconds of code that cannot.
  */
 #include "proc/manage.h"
 
@@ -21,6 +26,7 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/arbiter.h"
+#include "proc/recycle.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,7 +35,7 @@
 #include <sys/wait.h>
 
 enum {
-    RELOAD_BATCH = 1,
+    PIONEERS_MAX = 5,
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_DOUBLINGS = 5, /* up to 32 s */
 };
@@ -37,17 +43,11 @@ enum {
 /* From ABRT to KILL, and what a worker gets beyond graceful_timeout, which it watches itself. */
 static const int64_t GRACE_NS = NS_PER_SEC;
 
-static struct child *
+struct child *
 child_at(struct list *node)
 {
     return LIST_ENTRY(node, struct child, node);
 }
-
-/* Iterates with the successor at hand, so that the body may free the child. */
-#define EACH_CHILD(a, node, next)                               \
-    struct list *node = (a)->children.next, *next = node->next; \
-    node != &(a)->children;                                     \
-    node = next, next = node->next
 
 static bool
 is_current(const struct arbiter *a, const struct child *child)
@@ -112,7 +112,7 @@ manage_signal_all(const struct arbiter *a, int signal_number)
 static int64_t
 graceful_deadline(const struct arbiter *a, int64_t now_ns)
 {
-    return now_ns + a->cfg->graceful_timeout * NS_PER_SEC + GRACE_NS;
+    return now_ns + clock_seconds(a->cfg->graceful_timeout) + GRACE_NS;
 }
 
 static void
@@ -123,8 +123,11 @@ look_at(struct arbiter *a, struct child *child, int64_t now_ns)
     if (!child->ready && state > SLOT_BOOTING) {
         child->ready = true;
         a->ever_ready = true;
-        a->boot_failures = 0;
-        a->spawn_not_before_ns = 0;
+        recycle_begin(a, child, now_ns);
+        if (child->generation == a->generation) {
+            a->boot_failures = 0;
+            a->spawn_not_before_ns = 0;
+        }
     }
     if (state == SLOT_RETIRING) {
         child->wants_to_go = true;
@@ -153,6 +156,17 @@ abort_child(struct child *child, int64_t now_ns)
     send_signal(child, SIGABRT);
 }
 
+/* How long a worker may boot; INT64_MAX: as long as it likes. */
+static int64_t
+boot_limit_ns(const struct config *cfg)
+{
+    int64_t limit_ns = cfg->boot_timeout > 0 ? clock_seconds(cfg->boot_timeout) : INT64_MAX;
+    if (cfg->boot_within_timeout && cfg->timeout > 0) {
+        limit_ns = MIN_OF(limit_ns, clock_seconds(cfg->timeout));
+    }
+    return limit_ns;
+}
+
 /* When the child is late if nothing changes; INT64_MAX: never. */
 static int64_t
 late_ns(const struct arbiter *a, const struct child *child)
@@ -161,13 +175,15 @@ late_ns(const struct arbiter *a, const struct child *child)
         return child->kill_at_ns;
     }
     if (!child->ready) {
-        return MAX_OF(child->forked_ns, a->resumed_ns) + a->boot_timeout_ms * NS_PER_MS;
+        int64_t limit_ns = boot_limit_ns(a->cfg);
+        int64_t begun_ns = MAX_OF(child->forked_ns, a->resumed_ns);
+        return limit_ns == INT64_MAX ? INT64_MAX : begun_ns + limit_ns;
     }
     if (a->cfg->timeout == 0) {
         return INT64_MAX;
     }
     int64_t seen_ns = MAX_OF(slot_last_heartbeat(child->slot), a->resumed_ns);
-    return seen_ns + a->cfg->timeout * NS_PER_SEC;
+    return seen_ns + clock_seconds(a->cfg->timeout);
 }
 
 static void
@@ -206,6 +222,7 @@ int64_t
 manage_next_ns(const struct arbiter *a)
 {
     int64_t next_ns = a->spawn_not_before_ns > 0 ? a->spawn_not_before_ns : INT64_MAX;
+    next_ns = MIN_OF(next_ns, recycle_next_ns(a));
     for (EACH_CHILD(a, node, next)) {
         next_ns = MIN_OF(next_ns, late_ns(a, child_at(node)));
     }
@@ -237,11 +254,38 @@ back_off(struct arbiter *a, int64_t now_ns)
     log_error("Worker failed to boot; the next attempt is made in %d s.", (int)(wait_ms / 1000));
 }
 
+/* The signal may have been sent by somebody, and nothing be wrong with the worker. */
+static bool
+is_ended_from_outside(const struct child *child, int status)
+{
+    static const int signals[] = {SIGKILL, SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+        if (WIFSIGNALED(status) && WTERMSIG(status) == signals[i]) {
+            return !child->aborted;
+        }
+    }
+    return false;
+}
+
+/* One of several that failed together counts. */
+static void
+note_boot_failure(struct arbiter *a, const struct child *child, int status, int64_t now_ns)
+{
+    if (child->forked_ns < a->failed_ns) {
+        return;
+    }
+    if (a->boot_failures == 0 && is_ended_from_outside(child, status)) {
+        a->boot_failures = 1; /* the next one waits, if it fails too */
+        a->failed_ns = now_ns;
+    } else {
+        back_off(a, now_ns);
+    }
+}
+
 /* A first boot that fails for a reason that will not go away ends the server. */
 static void
-judge_boot_failure(struct arbiter *a, const struct child *child, int status)
+judge_boot_failure(struct arbiter *a, const struct child *child, int status, int64_t now_ns)
 {
-    int64_t now_ns = clock_mono_ns();
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     bool fatal = code == EXIT_WORKER_BOOT_ERROR || code == EXIT_APP_LOAD_ERROR;
 
@@ -249,9 +293,7 @@ judge_boot_failure(struct arbiter *a, const struct child *child, int status)
         return;
     }
     if (a->ever_ready || !fatal) {
-        if (child->forked_ns >= a->failed_ns) { /* one of several that failed together counts */
-            back_off(a, now_ns);
-        }
+        note_boot_failure(a, child, status, now_ns);
     } else {
         arbiter_stop(a, SIGTERM, code,
                      code == EXIT_WORKER_BOOT_ERROR ? "Worker failed to boot."
@@ -260,12 +302,12 @@ judge_boot_failure(struct arbiter *a, const struct child *child, int status)
 }
 
 static void
-bury(struct arbiter *a, struct child *child, int status)
+bury(struct arbiter *a, struct child *child, int status, int64_t now_ns)
 {
-    look_at(a, child, clock_mono_ns()); /* it may have been ready for a moment */
+    look_at(a, child, now_ns); /* it may have been ready for a moment */
     obituary_write(child->pid, status, child->slot, &a->oom);
     if (!child->ready && !child->leaving) {
-        judge_boot_failure(a, child, status);
+        judge_boot_failure(a, child, status, now_ns);
     }
     int rc = a->host->call_hook(a->context, HOOK_CHILD_EXIT, child);
     spawn_forget(a, child);
@@ -286,13 +328,13 @@ bury_stranger(struct arbiter *a, pid_t pid, int status)
 }
 
 void
-manage_reap(struct arbiter *a)
+manage_reap(struct arbiter *a, int64_t now_ns)
 {
     int status = 0;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
         struct child *child = find_child(a, pid);
         if (child) {
-            bury(a, child, status);
+            bury(a, child, status, now_ns);
         } else {
             bury_stranger(a, pid, status);
         }
@@ -301,15 +343,27 @@ manage_reap(struct arbiter *a)
 
 /* --- balancing --- */
 
+/* How many workers the rule wants to be started now, back-off aside. */
+static int64_t
+count_missing(const struct arbiter *a, const struct census *n)
+{
+    int64_t missing = a->target - n->current;
+
+    if (a->cfg->reload_batch > 0) {
+        missing = MIN_OF(missing, a->target + a->cfg->reload_batch - n->current - n->outdated);
+    }
+    if (n->current == n->booting) {
+        missing = MIN_OF(missing, PIONEERS_MAX - n->booting);
+    }
+    return missing;
+}
+
 static void
 spawn_some(struct arbiter *a, int64_t now_ns)
 {
     struct census n = take_census(a);
-    int64_t missing = a->target - n.current;
+    int64_t missing = count_missing(a, &n);
 
-    if (n.outdated > 0) {
-        missing = MIN_OF(missing, RELOAD_BATCH - n.booting);
-    }
     if (a->boot_failures > 0) {
         if (now_ns < a->spawn_not_before_ns) {
             return;
@@ -318,7 +372,7 @@ spawn_some(struct arbiter *a, int64_t now_ns)
         missing = MIN_OF(missing, 1 - n.booting);
     }
     for (int64_t i = 0; i < missing; i++) {
-        int rc = spawn_worker(a);
+        int rc = spawn_worker(a, now_ns);
         if (rc == -ECANCELED) {
             arbiter_fail(a);
             return;

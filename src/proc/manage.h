@@ -6,13 +6,26 @@
 #ifndef SAOLA_PROC_MANAGE_H
 #define SAOLA_PROC_MANAGE_H
 
+#include "base/list.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct arbiter;
+struct child;
+
+/* for (EACH_CHILD(arbiter, node, next)): oldest first, with the next one at hand, so that the body
+ * may free the child. */
+#define EACH_CHILD(arbiter, node, next)                               \
+    struct list *node = (arbiter)->children.next, *next = node->next; \
+    node != &(arbiter)->children;                                     \
+    node = next, next = node->next
+
+/* The child of a node of that list. */
+struct child *child_at(struct list *node);
 
 /* Waits for children that have ended. */
-void manage_reap(struct arbiter *arbiter);
+void manage_reap(struct arbiter *arbiter, int64_t now_ns);
 
 /* Takes notice of what the workers say in their slots. */
 void manage_look(struct arbiter *arbiter, int64_t now_ns);

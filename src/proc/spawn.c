@@ -88,7 +88,7 @@ child_new(struct arbiter *a)
 }
 
 int
-spawn_worker(struct arbiter *a)
+spawn_worker(struct arbiter *a, int64_t now_ns)
 {
     sigset_t mask;
     struct child *child = child_new(a);
@@ -116,7 +116,7 @@ spawn_worker(struct arbiter *a)
         return -err;
     }
     child->pid = pid;
-    child->forked_ns = clock_mono_ns();
+    child->forked_ns = now_ns;
     atomic_store(&child->slot->pid, pid);
     list_append(&a->children, &child->node);
     a->host->child_forked(a->context, child);

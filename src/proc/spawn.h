@@ -11,6 +11,7 @@
 #include "base/macros.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct arbiter;
@@ -38,7 +39,7 @@ void worker_start_notify(const struct worker_start *start);
 
 /* Arbiter: forks one worker; returns in the arbiter only. Negative errno if there is none:
  * -ECANCELED if a hook raised, -ENOSPC if all slots are taken. */
-int spawn_worker(struct arbiter *arbiter) NODISCARD;
+int spawn_worker(struct arbiter *arbiter, int64_t now_ns) NODISCARD;
 
 /* Arbiter: frees everything about a worker that has ended. */
 void spawn_forget(struct arbiter *arbiter, struct child *child);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/panic.h"
+#include "base/random.h"
 #include "config/config.h"
 #include "http/request.h"
 #include "log/log.h"
@@ -15,7 +16,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum {
@@ -113,10 +113,7 @@ choose_max_requests(const struct config *cfg)
     if (cfg->max_requests <= 0) {
         return 0;
     }
-    uint64_t random = 0;
-    ssize_t got = getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    (void)got; /* without entropy there is no jitter */
-    return cfg->max_requests + (int64_t)(random % ((uint64_t)cfg->max_requests_jitter + 1));
+    return cfg->max_requests + random_up_to(cfg->max_requests_jitter);
 }
 
 /* --- what the parts call --- */

@@ -19,6 +19,8 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "log/log.h"
+#include "proc/manage.h"
+#include "proc/recycle.h"
 #include "proc/signals.h"
 
 enum behaviour {
@@ -28,7 +30,9 @@ enum behaviour {
     FALL_SILENT, /* ready, and no heartbeat ever after */
     EXIT_3,
     EXIT_4,
-    CRASH,
+    CRASH,  /* by itself */
+    KILLED, /* as if by somebody */
+    EXIT_0,
     HANG, /* never ready; deaf to everything but KILL */
 };
 
@@ -171,7 +175,12 @@ run_worker(void *context, struct child *child, const struct worker_start *start)
     case EXIT_3:
     case EXIT_4:
         _exit(world.behaviour == EXIT_3 ? 3 : 4);
+    case EXIT_0:
+        _exit(0);
     case CRASH:
+        raise(SIGALRM); /* no core file */
+        _exit(1);
+    case KILLED:
         raise(SIGKILL);
         _exit(1);
     case HANG:
@@ -331,6 +340,12 @@ generation_2_is_ready(void)
            LIST_ENTRY(list_first(&world.arbiter.children), struct child, node)->generation == 2;
 }
 
+static bool
+one_exit(void)
+{
+    return world.exits > 0;
+}
+
 static void
 start(void)
 {
@@ -433,6 +448,73 @@ test_death_at_boot_backs_off(void **state)
     assert_int_equal(run_to_end(), 0);
 }
 
+/* Forks in `seconds` of the arbiter's life, whose clock is turned on while no worker is there. */
+static int
+count_forks(int64_t seconds)
+{
+    struct arbiter *a = &world.arbiter;
+    int64_t now_ns = clock_mono_ns();
+    int64_t end_ns = now_ns + seconds * NS_PER_SEC;
+    assert_int_equal(arbiter_start(a), 0);
+    while (now_ns < end_ns) {
+        manage_reap(a, now_ns);
+        manage_look(a, now_ns);
+        manage_balance(a, now_ns);
+        if (list_empty(&a->children)) {
+            now_ns = manage_next_ns(a);
+        } else {
+            poll(NULL, 0, 1);
+            now_ns += NS_PER_MS;
+        }
+    }
+    return world.forks;
+}
+
+static void
+test_code_that_dies_at_boot_is_forked_ten_times_in_30_seconds(void **state)
+{
+    static const enum behaviour deaths[] = {CRASH, KILLED, EXIT_0};
+    for (size_t i = 0; i < ARRAY_LEN(deaths); i++) {
+        tear_down(state);
+        set_up(state);
+        world.cfg->workers = 16;
+        world.behaviour = deaths[i];
+        assert_in_range(count_forks(30), 6, 10);
+        assert_int_equal(world.exits, world.forks);
+        assert_int_equal(world.arbiter.listener_count, 1);
+    }
+}
+
+static void
+test_many_workers_start_once_one_is_ready(void **state)
+{
+    (void)state;
+    world.cfg->workers = 16;
+    world.behaviour = SERVE_LATER;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_true(arbiter_turn(&world.arbiter));
+    assert_int_equal(world.forks, 5);
+    run_until(all_ready);
+    assert_int_equal(world.forks, 16);
+}
+
+static void
+test_a_booting_worker_that_somebody_kills_is_replaced_at_once(void **state)
+{
+    (void)state;
+    start();
+    world.behaviour = HANG;
+    raise(SIGTTIN);
+    assert_true(arbiter_turn(&world.arbiter));
+    assert_int_equal(count_children(), 3);
+    world.behaviour = SERVE;
+    kill(LIST_ENTRY(world.arbiter.children.prev, struct child, node)->pid, SIGKILL);
+    run_until(one_exit);
+    assert_int_equal(world.forks, 4);
+    run_until(all_ready);
+    assert_int_equal(world.forks, 4);
+}
+
 static void
 test_reload_keeps_the_number_of_ready_workers(void **state)
 {
@@ -523,10 +605,147 @@ test_reload_to_code_that_fails_keeps_the_old_workers(void **state)
     assert_int_not_equal(oldest_pid(), oldest);
 }
 
-static bool
-one_exit(void)
+static void
+test_a_worker_that_dies_during_a_reload_gets_a_successor_at_once(void **state)
 {
-    return world.exits > 0;
+    (void)state;
+    start();
+    world.behaviour = SERVE_LATER;
+    world.next_cfg = new_config(2);
+    raise(SIGHUP);
+    assert_true(arbiter_turn(&world.arbiter));
+    assert_int_equal(world.forks, 3);
+    kill(oldest_pid(), SIGKILL);
+    run_until(one_exit);
+    assert_int_equal(world.forks, 4); /* one serves, two boot */
+    run_until(generation_2_is_ready);
+    assert_int_equal(world.forks, 4);
+    assert_int_equal(world.least_ready, 1);
+}
+
+static void
+test_reload_batch(void **state)
+{
+    static const struct {
+        int batch;
+        int forks;
+    } cases[] = {{1, 1}, {2, 2}, {7, 3}, {0, 3}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        tear_down(state);
+        set_up(state);
+        world.cfg->workers = 3;
+        start();
+        world.behaviour = SERVE_LATER;
+        world.next_cfg = new_config(3);
+        world.next_cfg->reload_batch = cases[i].batch;
+        raise(SIGHUP);
+        assert_true(arbiter_turn(&world.arbiter));
+        assert_int_equal(world.forks, 3 + cases[i].forks);
+        run_until(generation_2_is_ready);
+        assert_int_equal(world.least_ready, 3);
+        assert_int_equal(world.forks, 6);
+    }
+}
+
+/* All ask at once, as after the same number of requests; their successors come one by one. */
+static void
+test_workers_that_ask_together_do_not_double_the_load(void **state)
+{
+    (void)state;
+    world.cfg->workers = 3;
+    world.behaviour = SERVE_ONCE;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_true(arbiter_turn(&world.arbiter));
+    world.behaviour = SERVE_LATER;
+    int64_t most = 0;
+    int64_t deadline_ns = clock_mono_ns() + 20 * NS_PER_SEC;
+    while (world.exits < 3) {
+        assert_true(arbiter_turn(&world.arbiter));
+        int64_t count = 0;
+        for (EACH_CHILD(&world.arbiter, node, next)) {
+            count += !child_at(node)->leaving;
+        }
+        most = MAX_OF(most, count);
+        assert_true(clock_mono_ns() < deadline_ns);
+        arbiter_wait(&world.arbiter);
+    }
+    run_until(all_ready);
+    assert_int_equal(most, 4);
+    assert_int_equal(world.forks, 6);
+}
+
+static void
+test_an_old_worker_is_replaced(void **state)
+{
+    (void)state;
+    world.cfg->max_worker_age = 1;
+    start();
+    pid_t oldest = oldest_pid();
+    run_until(one_exit);
+    world.cfg->max_worker_age = 0;
+    run_until(all_ready);
+    assert_int_not_equal(oldest_pid(), oldest);
+    assert_int_equal(world.least_ready, 2);
+}
+
+static void
+test_the_age_has_its_jitter(void **state)
+{
+    (void)state;
+    bool differ = false;
+    struct child child = {0};
+    int64_t first_ns = 0;
+    world.cfg->max_worker_age = 100;
+    world.cfg->max_worker_age_jitter = 50;
+    for (int i = 0; i < 100; i++) {
+        recycle_begin(&world.arbiter, &child, 0);
+        assert_in_range(child.old_at_ns, 100 * NS_PER_SEC, 150 * NS_PER_SEC);
+        first_ns = i == 0 ? child.old_at_ns : first_ns;
+        differ = differ || child.old_at_ns != first_ns;
+    }
+    assert_true(differ);
+}
+
+static void
+test_memory_is_judged_by_three_samples(void **state)
+{
+    (void)state;
+    start();
+    struct arbiter *a = &world.arbiter;
+    const struct child *child = child_at(list_first(&a->children));
+    int64_t now_ns = clock_mono_ns();
+    world.cfg->max_worker_rss = 1;
+    for (int i = 0; i < 10; i++) { /* in the same instant: one sample */
+        recycle_look(a, now_ns);
+    }
+    assert_int_equal(child->fat_samples, 1);
+    recycle_look(a, now_ns += 2 * NS_PER_SEC);
+    assert_false(child->wants_to_go);
+    world.cfg->max_worker_rss = INT64_C(1) << 40; /* a peak has passed */
+    recycle_look(a, now_ns += 2 * NS_PER_SEC);
+    assert_int_equal(child->fat_samples, 0);
+    world.cfg->max_worker_rss = 1;
+    for (int i = 0; i < 3; i++) {
+        assert_false(child->wants_to_go);
+        recycle_look(a, now_ns += 2 * NS_PER_SEC);
+    }
+    assert_true(child->wants_to_go);
+}
+
+static void
+test_memory_of_a_process(void **state)
+{
+    enum { BYTES = 64 << 20 };
+    (void)state;
+    int64_t before = recycle_memory_bytes(getpid(), 0);
+    char *memory = mem_alloc(BYTES);
+    memset(memory, 1, BYTES);
+    int64_t after = recycle_memory_bytes(getpid(), 0);
+    free(memory);
+    assert_true(before > 0);
+    assert_in_range(after - before, BYTES * 9 / 10, BYTES * 11 / 10);
+    assert_true(recycle_memory_bytes(getpid(), INT64_MAX) >= after - BYTES);
+    assert_int_equal(recycle_memory_bytes(-1, 0), -ESRCH);
 }
 
 static void
@@ -585,12 +804,52 @@ test_boot_has_a_deadline(void **state)
     (void)state;
     world.cfg->workers = 1;
     world.behaviour = HANG;
-    world.arbiter.boot_timeout_ms = 200;
+    world.cfg->boot_timeout = 1;
     assert_int_equal(arbiter_start(&world.arbiter), 0);
     assert_true(arbiter_turn(&world.arbiter));
     world.behaviour = SERVE;
     run_until(all_ready);
     assert_int_equal(world.exits, 1);
+}
+
+/* When the only worker, which hangs in its boot, is to be aborted: after it was forked. */
+static int64_t
+boot_deadline_ns(void)
+{
+    world.cfg->workers = 1;
+    world.behaviour = HANG;
+    assert_int_equal(arbiter_start(&world.arbiter), 0);
+    assert_true(arbiter_turn(&world.arbiter));
+    int64_t next_ns = manage_next_ns(&world.arbiter);
+    const struct list *node = list_first(&world.arbiter.children);
+    return next_ns == INT64_MAX
+               ? INT64_MAX
+               : next_ns - LIST_ENTRY((struct list *)node, struct child, node)->forked_ns;
+}
+
+static void
+test_boot_is_not_bound_by_the_timeout(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 5;
+    assert_true(boot_deadline_ns() == 60 * NS_PER_SEC);
+}
+
+static void
+test_boot_is_bound_by_the_timeout_if_so_set(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 5;
+    world.cfg->boot_within_timeout = true;
+    assert_true(boot_deadline_ns() == 5 * NS_PER_SEC);
+}
+
+static void
+test_boot_has_no_deadline_if_so_set(void **state)
+{
+    (void)state;
+    world.cfg->boot_timeout = 0;
+    assert_true(boot_deadline_ns() == INT64_MAX);
 }
 
 static void
@@ -643,6 +902,12 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_later_boot_failures_do_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_death_at_boot_backs_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_code_that_dies_at_boot_is_forked_ten_times_in_30_seconds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_workers_start_once_one_is_ready, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_booting_worker_that_somebody_kills_is_replaced_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reload_keeps_the_number_of_ready_workers, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_reload_with_another_number, set_up, tear_down),
@@ -652,14 +917,27 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_reload_to_code_that_fails_keeps_the_old_workers,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_worker_that_dies_during_a_reload_gets_a_successor_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reload_batch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_worker_that_asks_is_replaced_first, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_workers_that_ask_together_do_not_double_the_load,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_old_worker_is_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_age_has_its_jitter, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_memory_is_judged_by_three_samples, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_memory_of_a_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silence_is_death, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silence_is_no_death_without_a_timeout, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_not_late_after_the_arbiter_was, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_boot_has_a_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_boot_is_not_bound_by_the_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_boot_is_bound_by_the_timeout_if_so_set, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_boot_has_no_deadline_if_so_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_second_signal_hurries_and_the_deaf_are_killed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_hook_that_raises_ends_the_server, set_up, tear_down),
