@@ -144,7 +144,7 @@ refuse(struct h1_conn *h1, enum http_error error, struct span detail)
 /* --- reading --- */
 
 static void
-submit(struct h1_conn *h1)
+hand_over(struct h1_conn *h1, int64_t complete_ns)
 {
     struct conn *conn = &h1->conn;
     struct request *request = h1->request;
@@ -153,13 +153,19 @@ submit(struct h1_conn *h1)
         request->body = h1->body.memory.data ? block_begin(&h1->body.memory)
                                              : request->base + request->head.head_len;
     }
-    request->start_ns = conn->loop->clock.mono_ns;
+    request->start_ns = complete_ns;
     set_state(h1, H1_RUNNING);
     conn_timeout_stop(conn);
     conn_set_reading(conn, false);
     conn_pin(conn);
-    metric_add(&h1->server->metrics->requests, 1);
     h1->server->handler.submit(h1->server->handler.context, request);
+}
+
+static void
+submit(struct h1_conn *h1)
+{
+    metric_add(&h1->server->metrics->requests, 1);
+    hand_over(h1, h1->conn.loop->clock.mono_ns);
 }
 
 /* Takes bytes of the body; H1_ERROR: the request has been refused. */
@@ -237,20 +243,31 @@ is_trusted(struct h1_conn *h1)
     return h1->trusted;
 }
 
+/* False: the request has been refused. */
+static bool
+apply_policy(struct h1_conn *h1)
+{
+    struct h1_head *head = &h1->request->head;
+    struct span detail = {NULL, 0};
+    enum http_error error = h1_head_apply_policy(
+        head, block_begin(&h1->conn.in), &h1->server->settings.policy, is_trusted(h1), &detail);
+    if (error != HTTP_OK) {
+        refuse(h1, error, detail);
+        return false;
+    }
+    h1->request->https = head->scheme == H1_SCHEME_HTTPS;
+    return true;
+}
+
 static void
 head_complete(struct h1_conn *h1)
 {
     struct conn *conn = &h1->conn;
     struct request *request = h1->request;
-    struct h1_head *head = &request->head;
-    struct span detail = {NULL, 0};
-    enum http_error error = h1_head_apply_policy(
-        head, block_begin(&conn->in), &h1->server->settings.policy, is_trusted(h1), &detail);
-    if (error != HTTP_OK) {
-        refuse(h1, error, detail);
+    const struct h1_head *head = &request->head;
+    if (!apply_policy(h1)) {
         return;
     }
-    request->https = head->scheme == H1_SCHEME_HTTPS;
     if (head->expect_continue) {
         static const struct span CONTINUE = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
         conn_put(conn, CONTINUE.p, CONTINUE.n);
@@ -287,17 +304,22 @@ is_too_much(const struct h1_conn *h1)
            h1->conn.loop->blocks.used_bytes > HTTP_BUFFER_BUDGET_BYTES;
 }
 
+static enum h1_result
+parse(struct h1_conn *h1, size_t bytes)
+{
+    if (h1->request == NULL) {
+        h1->request = request_new(h1->server, &h1->conn);
+        h1_parser_init(&h1->parser);
+    }
+    return h1_parse_head(&h1->parser, &h1->server->settings.limits, block_begin(&h1->conn.in),
+                         bytes, &h1->request->head);
+}
+
 /* A request begins, or goes on, with what is in `in`. */
 static void
 parse_head(struct h1_conn *h1)
 {
-    struct conn *conn = &h1->conn;
-    if (h1->request == NULL) {
-        h1->request = request_new(h1->server, conn);
-        h1_parser_init(&h1->parser);
-    }
-    enum h1_result result = h1_parse_head(&h1->parser, &h1->server->settings.limits,
-                                          block_begin(&conn->in), conn->in.len, &h1->request->head);
+    enum h1_result result = parse(h1, h1->conn.in.len);
     if (LIKELY(result == H1_DONE)) {
         head_complete(h1);
     } else if (result == H1_ERROR) {
@@ -369,9 +391,25 @@ go_on_reading(struct h1_conn *h1)
     }
 }
 
+/* The server drains: somebody else may go on with the connection. */
+static bool
+leave(struct h1_conn *h1)
+{
+    const struct http_heirs *heirs = &h1->server->heirs;
+    if (http_server_ends(h1->server)) {
+        return false;
+    }
+    set_state(h1, H1_WAITING);
+    conn_timeout_start(&h1->conn, h1->conn.in.len > 0 ? TIMEOUT_HEAD : TIMEOUT_KEEPALIVE);
+    return heirs->pass(heirs->context, &h1->conn) == 0;
+}
+
 static void
 next_request(struct h1_conn *h1)
 {
+    if (UNLIKELY(h1->server->draining) && leave(h1)) {
+        return;
+    }
     if (h1->conn.in.len > 0) {
         go_on_reading(h1);
         return;
@@ -381,9 +419,8 @@ next_request(struct h1_conn *h1)
     }
 }
 
-/* Bytes of the connection's input that the request occupies. */
-static size_t
-input_bytes(const struct request *request)
+size_t
+h1_input_bytes(const struct request *request)
 {
     bool body_in_place = request->body == request->base + request->head.head_len;
     return request->head.head_len + (body_in_place ? (size_t)request->body_bytes : 0);
@@ -394,7 +431,7 @@ h1_request_done(struct request *request)
 {
     struct conn *conn = request->conn;
     struct h1_conn *h1 = h1_of(conn);
-    size_t used = input_bytes(request);
+    size_t used = h1_input_bytes(request);
     bool close = request->response.close;
     h1->served = true;
     clock_update(&conn->loop->clock); /* the application may have taken its time */
@@ -418,10 +455,18 @@ h1_request_done(struct request *request)
 }
 
 bool
+h1_must_close(const struct request *request)
+{
+    const struct http_server *server = request->server;
+    return server->settings.keepalive_ns == 0 || h1_of(request->conn)->last ||
+           http_server_ends(server);
+}
+
+bool
 h1_may_join(const struct request *request, size_t n)
 {
     const struct conn *conn = request->conn;
-    return conn->in.len > input_bytes(request) && !conn_is_behind(conn) && n < JOIN_MAX_BYTES &&
+    return conn->in.len > h1_input_bytes(request) && !conn_is_behind(conn) && n < JOIN_MAX_BYTES &&
            conn_pending(conn) < JOIN_MAX_BYTES;
 }
 
@@ -537,8 +582,8 @@ static const struct protocol h1_protocol = {
     .release = h1_release,
 };
 
-void
-h1_open(struct http_server *server, unsigned listener, int fd, const struct sockaddr *peer)
+struct h1_conn *
+h1_new(struct http_server *server, unsigned listener, int fd, const struct sockaddr *peer)
 {
     struct h1_conn *h1 = pool_get(&server->conn_pool);
     struct conn *conn = &h1->conn;
@@ -551,9 +596,72 @@ h1_open(struct http_server *server, unsigned listener, int fd, const struct sock
     h1->listener = (uint16_t)listener;
     h1->state = H1_WAITING;
     list_append(&server->conns, &conn->node);
-    conn_timeout_start(conn, TIMEOUT_HEAD);
+    return h1;
+}
+
+void
+h1_open(struct http_server *server, unsigned listener, int fd, const struct sockaddr *peer)
+{
+    struct h1_conn *h1 = h1_new(server, listener, fd, peer);
+    conn_timeout_start(&h1->conn, TIMEOUT_HEAD);
     /* Most clients send at once: a request that is here already saves a turn of the loop. */
     read_head(h1);
+}
+
+/* --- to and from other workers --- */
+
+void
+h1_resume(struct h1_conn *h1)
+{
+    if (h1->conn.in.len > 0) {
+        set_state(h1, H1_HEAD); /* so that its timeout is left as it is */
+        parse_head(h1);
+        if (h1->state == H1_HEAD) {
+            conn_set_reading(&h1->conn, true);
+        }
+    } else if (h1->served) {
+        conn_set_reading(&h1->conn, true);
+    } else {
+        read_head(h1);
+    }
+}
+
+void
+h1_resume_request(struct h1_conn *h1, size_t head_bytes, int64_t body_bytes, int spool_fd,
+                  int64_t complete_ns)
+{
+    enum h1_result result = parse(h1, head_bytes);
+    struct request *request = h1->request;
+    if (spool_fd >= 0) {
+        request->spool = (struct spool){.fd = spool_fd, .write = body_bytes};
+    }
+    request->body_bytes = body_bytes;
+    if (result == H1_DONE && request->head.head_len == head_bytes) {
+        if (apply_policy(h1)) {
+            hand_over(h1, complete_ns);
+        }
+    } else if (result == H1_ERROR) {
+        refuse_head(h1); /* the limits are not what they were */
+    } else {
+        conn_close(&h1->conn);
+    }
+}
+
+void
+h1_let_go(struct h1_conn *h1)
+{
+    if (h1->state == H1_RUNNING) {
+        conn_unpin(&h1->conn);
+        set_state(h1, H1_WAITING);
+    }
+    conn_close(&h1->conn);
+}
+
+bool
+h1_may_leave(const struct conn *conn)
+{
+    const struct h1_conn *h1 = CONTAINER_OF(conn, struct h1_conn, conn);
+    return h1->state == H1_WAITING || h1->state == H1_HEAD;
 }
 
 int64_t

@@ -48,12 +48,43 @@ struct h1_conn {
     bool closing;       /* SENDING: the connection ends when everything is sent */
     bool linger;        /* the peer may still be sending */
     bool served;        /* a request has been answered */
+    bool last;          /* the next response closes the connection */
     bool trust_known;
     bool trusted; /* the peer is in forwarded_allow_ips */
 };
 
 /* Takes over an accepted socket and reads what is there already. */
 void h1_open(struct http_server *server, unsigned listener, int fd, const struct sockaddr *peer);
+
+/* --- for connections that come from another worker or go there (http/h1_transfer.h) --- */
+
+/* A connection in state WAITING that nothing has been read from, with no timeout: the caller has
+ * counted it with http_server_conn_opening(). `peer` as conn_init(). */
+struct h1_conn *h1_new(struct http_server *server, unsigned listener, int fd,
+                       const struct sockaddr *peer) NODISCARD;
+
+/* Goes on with a connection in state WAITING, or HEAD with bytes in `in`; its timeout runs. */
+void h1_resume(struct h1_conn *h1);
+
+/* Goes on with a complete request: `in` holds its head of `head_bytes`, then the body, unless that
+ * is in the spool (-1: it is not). It was complete at `complete_ns`. */
+void h1_resume_request(struct h1_conn *h1, size_t head_bytes, int64_t body_bytes, int spool_fd,
+                       int64_t complete_ns);
+
+/* In state RUNNING, with a request that has not begun and that nobody else refers to; or in any
+ * other: closes the descriptor and frees the request. */
+void h1_let_go(struct h1_conn *h1);
+
+/* It waits for a request, or has begun to read one. */
+bool h1_may_leave(const struct conn *conn);
+
+/* Where the part of the input ends that belongs to the request. */
+size_t h1_input_bytes(const struct request *request);
+
+/* The response to the request has to end its connection, whatever the client wants. */
+bool h1_must_close(const struct request *request);
+
+/* --- */
 
 /* Until when a server that drains waits for this connection: see http_server_busy(). */
 int64_t h1_busy_until(struct conn *conn);

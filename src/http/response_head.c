@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "base/panic.h"
+#include "http/h1.h"
 #include "http/header.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -161,10 +162,8 @@ head_plan_decide(const struct head_plan *plan, struct request *request)
     } else {
         response->framing = FRAMING_CLOSE;
     }
-    const struct http_server *server = request->server;
     response->close = response->framing == FRAMING_CLOSE || !request->head.keep_alive ||
-                      request->head.coded_body || plan->upgrade || server->draining ||
-                      server->settings.keepalive_ns == 0;
+                      request->head.coded_body || plan->upgrade || h1_must_close(request);
 }
 
 /* --- rendering --- */

@@ -32,6 +32,7 @@ http_server_init(struct http_server *server, struct loop *loop,
         .metrics = metrics,
     };
     server->pid = getpid();
+    server->mailbox = (struct watch){.fd = -1};
     list_init(&server->conns);
     pool_init(&server->conn_pool, sizeof(struct h1_conn), POOL_KEEP);
     pool_init(&server->request_pool, sizeof(struct request), POOL_KEEP);
@@ -46,6 +47,8 @@ void
 http_server_fini(struct http_server *server)
 {
     http_server_accept(server, false);
+    int rc = reactor_set(&server->loop->reactor, &server->mailbox, 0);
+    (void)rc; /* removing does not fail */
     struct list *node;
     while ((node = list_first(&server->conns)) != NULL) {
         conn_close(LIST_ENTRY(node, struct conn, node));
@@ -67,16 +70,18 @@ http_server_abandon(struct http_server *server)
 }
 
 void
-http_server_listen(struct http_server *server, const int *fds, unsigned n)
+http_server_listen(struct http_server *server, const int *fds, const uint32_t *ids, unsigned n)
 {
     ASSERT(server->listeners == NULL);
     server->listeners = mem_array(n, sizeof(*server->listeners));
     server->n_listeners = n;
+    server->n_known = n;
     for (unsigned i = 0; i < n; i++) {
         server->listeners[i] = (struct http_listener){
             .watch = {.fd = fds[i], .exclusive = true, .ready = listener_ready},
             .server = server,
             .index = i,
+            .id = ids ? ids[i] : 0,
         };
     }
 }
@@ -192,6 +197,16 @@ evict(struct http_server *server)
     return true;
 }
 
+void
+http_server_conn_opening(struct http_server *server)
+{
+    if (is_full(server)) {
+        evict(server);
+    }
+    server->n_conns++;
+    metric_add(&server->metrics->open_connections, 1);
+}
+
 /* Descriptors have run out: answers the waiting connection by closing it, or the listener would
  * stay readable and the loop would spin. */
 static void
@@ -237,12 +252,8 @@ accept_one(struct http_listener *listener)
     if (fd < 0) {
         return accept_failed(listener, errno);
     }
-    if (is_full(server)) {
-        evict(server);
-    }
-    server->n_conns++;
+    http_server_conn_opening(server);
     metric_add(&server->metrics->connections, 1);
-    metric_add(&server->metrics->open_connections, 1);
     h1_open(server, listener->index, fd, (struct sockaddr *)&peer);
     return true;
 }
@@ -279,6 +290,32 @@ http_server_drain(struct http_server *server)
         server->listeners[i].watch.fd = -1; /* an event may have been taken already */
     }
     server->n_listeners = 0;
+}
+
+bool
+http_server_ends(const struct http_server *server)
+{
+    const struct http_heirs *heirs = &server->heirs;
+    return server->draining && (heirs->any == NULL || !heirs->any(heirs->context));
+}
+
+bool
+http_server_bequeath(struct http_server *server)
+{
+    const struct http_heirs *heirs = &server->heirs;
+    bool left = false;
+    if (http_server_ends(server)) {
+        return false;
+    }
+    struct list *next;
+    for (struct list *node = server->conns.next; node != &server->conns; node = next) {
+        struct conn *conn = LIST_ENTRY(node, struct conn, node);
+        next = node->next;
+        if (h1_may_leave(conn)) {
+            left |= heirs->pass(heirs->context, conn) == -EAGAIN;
+        }
+    }
+    return left;
 }
 
 bool

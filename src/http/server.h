@@ -55,21 +55,34 @@ struct http_handler {
     void (*wait)(void *context, struct request *request);
 };
 
+/* Who takes the connections of a server that drains. Lock held; `any` is NULL if there never is
+ * anybody. */
+struct http_heirs {
+    void *context;
+    bool (*any)(void *context);
+    /* Gives the connection away with h1_move(): returns what that returned. */
+    int (*pass)(void *context, struct conn *conn);
+};
+
 struct http_listener {
     struct watch watch; /* watch.fd is the caller's */
     struct http_server *server;
     unsigned index;
+    uint32_t id; /* the same in every process that has the socket; 0: none */
 };
 
 struct http_server {
     struct loop *loop;
     struct http_settings settings;
     struct http_handler handler;
+    struct http_heirs heirs; /* none at first */
+    struct watch mailbox; /* connections of other workers come in here; fd: the caller's, or -1 */
     struct access_log *access_log; /* NULL: off. Not owned */
     struct metrics *metrics;       /* in shared memory; not owned */
     struct http_listener *listeners;
-    unsigned n_listeners;
-    struct list conns; /* struct conn, every open one */
+    unsigned n_listeners; /* open ones: none once it drains */
+    unsigned n_known;     /* listeners there have been */
+    struct list conns;    /* struct conn, every open one */
     struct pool conn_pool;
     struct pool request_pool;
     unsigned n_conns;
@@ -78,7 +91,7 @@ struct http_server {
     bool accepting;         /* the listeners are in the loop */
     bool wanted;            /* the owner wants them there */
     int64_t drain_start_ns; /* monotonic */
-    bool draining;          /* no connection outlives its request */
+    bool draining;          /* no connection outlives its request here */
 };
 
 /* `settings` is copied. Negative errno. */
@@ -91,16 +104,28 @@ void http_server_fini(struct http_server *server); /* closes every connection */
  * and nothing else, because the reactor is shared with the parent. */
 void http_server_abandon(struct http_server *server);
 
-/* Serves `n` listening sockets, non-blocking; the descriptors stay the caller's. Once, before the
- * loop runs. */
-void http_server_listen(struct http_server *server, const int *fds, unsigned n);
+/* Serves `n` listening sockets, non-blocking; the descriptors stay the caller's. `ids` (NULL: none)
+ * are what other workers know them by. Once, before the loop runs. */
+void http_server_listen(struct http_server *server, const int *fds, const uint32_t *ids,
+                        unsigned n);
 
 /* Puts the listeners into the loop or takes them out. */
 void http_server_accept(struct http_server *server, bool on);
 
 /* Accepts what waits in the kernel's queues, for the last time, and forgets the listeners: the
- * caller closes them. Every response closes its connection from now on. */
+ * caller closes them. From now on a connection that has been answered goes to an heir; without
+ * heirs, responses close their connections. */
 void http_server_drain(struct http_server *server);
+
+/* It drains, and nobody takes its connections. */
+bool http_server_ends(const struct http_server *server);
+
+/* When draining: gives those connections to heirs that wait for a request or have begun one. True:
+ * some are left for want of room in the mailboxes; to be called again soon. */
+bool http_server_bequeath(struct http_server *server);
+
+/* Makes room for a connection that comes from elsewhere, and counts it. */
+void http_server_conn_opening(struct http_server *server);
 
 /* Whether a server that drains has a connection to wait for at `now_ns` (monotonic): one with a
  * request or its response in progress; for a second, one that is new or has begun a request; and

@@ -51,7 +51,19 @@ conn_init(struct conn *conn, struct loop *loop, int fd, const struct sockaddr *p
     conn->spool_max = INT64_MAX;
     timeout_init(&conn->timeout);
     list_init(&conn->node);
-    set_peer(conn, peer);
+    if (peer) {
+        set_peer(conn, peer);
+    }
+}
+
+void
+conn_set_peer(struct conn *conn, struct span text, uint16_t port)
+{
+    conn->peer_text_len = (uint8_t)MIN_OF(text.n, (size_t)CONN_PEER_TEXT_MAX);
+    if (conn->peer_text_len > 0) {
+        memcpy(conn->peer_text, text.p, conn->peer_text_len);
+    }
+    conn->peer_port = port;
 }
 
 static void
@@ -432,6 +444,14 @@ conn_timeout_start(struct conn *conn, enum timeout_kind kind)
 {
     conn->timeout_kind = (uint8_t)kind;
     timeout_start(&conn->loop->timeouts[kind], &conn->timeout, conn->loop->clock.mono_ns);
+}
+
+void
+conn_timeout_start_since(struct conn *conn, enum timeout_kind kind, int64_t since_ns)
+{
+    conn->timeout_kind = (uint8_t)kind;
+    timeout_start_since(&conn->loop->timeouts[kind], &conn->timeout,
+                        MIN_OF(since_ns, conn->loop->clock.mono_ns));
 }
 
 void

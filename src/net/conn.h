@@ -84,10 +84,13 @@ struct conn {
     char peer_text[CONN_PEER_TEXT_MAX]; /* IP address of the peer; empty for a unix socket */
 };
 
-/* Takes over `fd`, which is non-blocking. The caller sets protocol, transport and spool_*
- * afterwards, and puts `node` into a list of its own. The reactor learns of it when
- * conn_set_reading() asks. */
+/* Takes over `fd`, which is non-blocking; `peer` NULL: not known yet. The caller sets protocol,
+ * transport and spool_* afterwards, and puts `node` into a list of its own. The reactor learns of
+ * it when conn_set_reading() asks. */
 void conn_init(struct conn *conn, struct loop *loop, int fd, const struct sockaddr *peer);
+
+/* The peer as somebody else has found it: an IP address, cut to what fits, and port. */
+void conn_set_peer(struct conn *conn, struct span text, uint16_t port);
 
 void conn_close(struct conn *conn);
 
@@ -161,6 +164,9 @@ conn_is_full(const struct conn *conn)
 
 void conn_timeout_start(struct conn *conn, enum timeout_kind kind);
 void conn_timeout_stop(struct conn *conn);
+
+/* As conn_timeout_start() would have done at `since_ns`, at most now. */
+void conn_timeout_start_since(struct conn *conn, enum timeout_kind kind, int64_t since_ns);
 
 /* When the timeout that is armed was started; monotonic, in nanoseconds. */
 int64_t conn_timeout_since(const struct conn *conn);

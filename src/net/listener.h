@@ -15,11 +15,13 @@
 #include "net/addr.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 struct listener {
     int fd;           /* owned; -1: none */
+    uint32_t id;      /* the arbiter's number of the address, kept while the socket is; 0: none */
     int family;       /* AF_INET, AF_INET6 or AF_UNIX */
     bool listening;   /* false: bound, to reserve the address for sockets with SO_REUSEPORT */
     struct addr addr; /* as the settings wrote it; of adopted sockets: ADDR_FD */

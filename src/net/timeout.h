@@ -50,6 +50,20 @@ timeout_start(struct timeout_queue *queue, struct timeout *timeout, int64_t now_
     list_append(&queue->armed, &timeout->node);
 }
 
+/* Arms it as if that had been done at `since_ns`: among the later ones, from the end. */
+static inline void
+timeout_start_since(struct timeout_queue *queue, struct timeout *timeout, int64_t since_ns)
+{
+    list_remove(&timeout->node);
+    timeout->deadline_ns = since_ns + queue->duration_ns;
+    struct list *before = queue->armed.prev;
+    while (before != &queue->armed &&
+           LIST_ENTRY(before, struct timeout, node)->deadline_ns > timeout->deadline_ns) {
+        before = before->prev;
+    }
+    list_prepend(before, &timeout->node);
+}
+
 /* When a timeout that is armed in the queue was started. */
 static inline int64_t
 timeout_since(const struct timeout_queue *queue, const struct timeout *timeout)

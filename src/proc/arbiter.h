@@ -134,6 +134,7 @@ struct arbiter {
     struct list children; /* struct child, oldest first */
     struct listener *listeners;
     size_t listener_count;
+    uint32_t last_listener_id;
     struct pidfile pidfile;
     struct oom_counter oom;
 

@@ -109,7 +109,8 @@ append(struct arbiter *a, const struct listener *listener)
 {
     size_t size = (a->listener_count + 1) * sizeof(*a->listeners);
     a->listeners = mem_realloc(a->listeners, size);
-    a->listeners[a->listener_count++] = *listener;
+    a->listeners[a->listener_count] = *listener;
+    a->listeners[a->listener_count++].id = ++a->last_listener_id;
 }
 
 /* The signals that end a start; any other that comes before the server runs has no meaning yet. */
@@ -332,6 +333,9 @@ sockets_change(struct arbiter *a, const struct config *cfg)
             free(wanted);
             return rc;
         }
+        if (rc > 0) {
+            wanted[i].id = ++a->last_listener_id;
+        }
         changes += rc;
     }
     changes += close_others(a->listeners, a->listener_count, wanted, bind->count);
@@ -414,6 +418,7 @@ sockets_make_own(struct arbiter *a)
             free(error);
             return rc;
         }
+        own.id = listener->id;
         listener_close(listener);
         *listener = own;
     }

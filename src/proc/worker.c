@@ -241,11 +241,14 @@ worker_serve(struct worker *worker)
         return 0; /* TERM came during the boot */
     }
     int *fds = mem_array(start->listener_count, sizeof(*fds));
+    uint32_t *ids = mem_array(start->listener_count, sizeof(*ids));
     for (size_t i = 0; i < start->listener_count; i++) {
         fds[i] = start->listeners[i].fd;
+        ids[i] = start->listeners[i].id;
     }
-    http_server_listen(&worker->server, fds, (unsigned)start->listener_count);
+    http_server_listen(&worker->server, fds, ids, (unsigned)start->listener_count);
     free(fds);
+    free(ids);
     int rc = worker->executor.executor.ops->start(&worker->executor.executor);
     if (rc < 0) {
         return rc;

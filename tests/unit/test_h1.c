@@ -618,7 +618,7 @@ static void
 listen_in(struct world *w, const struct listening *l)
 {
     loop_lock(&w->loop);
-    http_server_listen(&w->server, &l->fd, 1);
+    http_server_listen(&w->server, &l->fd, NULL, 1);
     http_server_accept(&w->server, true);
     loop_unlock(&w->loop);
 }
