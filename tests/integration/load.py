@@ -35,8 +35,8 @@ answered requests. All times are those of time.monotonic(), so that a test can c
 what it did when.
 
 Machines stall: processes that only sleep, one on each CPU and at most four, note every timer that
-was more than STALL seconds late. The latencies of a Sample are as the client saw them; what overlaps
-a stall, or begins within RECOVERY seconds after one, is corrected in Result.latencies(). Under a
+was more than STALL seconds late. The latencies of a Sample are as the client saw them; what
+overlaps a stall, or begins within RECOVERY seconds after one, is corrected in latencies(). Under a
 sanitizer measure nothing at all (SANITIZED of server.py).
 
 The process that makes the load is load_engine.py.
