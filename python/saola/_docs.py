@@ -31,17 +31,14 @@ INTRODUCTION = """\
 <!-- Made from src/config/settings.def by `make docs`: do not edit. -->
 # Settings
 
-A setting is given on the command line, in the environment's `GUNICORN_CMD_ARGS`, or by its name in
-the configuration file; of these the first wins over the second, and that over the third. The
-configuration file is Python: `./saola.conf.py` or, if there is none, `./gunicorn.conf.py`, unless
-`--config` names another.
-
-`--print-config` shows the value of every setting that Gunicorn has too, and of those *of Saola's
-own* that are not at their defaults; `--check-config` checks them and loads the application.
+A setting is given on the command line, by its name in the configuration file, or by a variable of
+the environment: `workers` by `-w` or `--workers`, `workers = ...`, or `SAOLA_WORKERS`.
+[configuration.md](configuration.md) says where values come from and which of them win.
 
 A setting that is *not supported yet* is known and checked, but any value that would switch it on is
-refused. `SIGHUP` makes the server read its configuration anew; what it says about a setting marked
-*at start only* then waits for the next start.
+refused. One with *no effect yet* says how such a feature behaves. `SIGHUP` makes the server read
+its configuration anew; what it says about a setting marked *at start only* then waits for the next
+start.
 """
 
 KINDS = {
@@ -91,8 +88,10 @@ def _entry(setting: SettingInfo) -> str:
         lines.append("- at start only")
     if setting["own"]:
         lines.append("- of Saola's own")
-    if not setting["supported"]:
+    if setting["status"] == "later":
         lines.append("- not supported yet")
+    if setting["status"] == "dormant":
+        lines.append("- no effect yet")
     return "\n".join([*lines, "", textwrap.fill(setting["help"], WIDTH), ""])
 
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The settings of a server: the values are checked and held in C, this is what Python sees of them.
 
-Every setting can be read as an attribute of Config. Hooks and classes are resolved here, because
-they are Python objects; everything else is checked by saola._core.
+Every setting can be read as an attribute of Config. Hooks and classes are resolved in Python,
+because they are Python objects; everything else is checked by saola._core.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 import ipaddress
 import os
 import re
@@ -17,17 +16,30 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from saola import _core, cmdline, util
+from saola import _core, _settings, cmdline, util
+from saola._settings import (
+    KNOWN_SETTINGS,
+    Setting,
+    auto_int,
+    make_settings,
+    resolve_hook,
+    validate,
+)
+from saola._worker_classes import load_worker_class, worker_class_error, worker_class_name
+from saola.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
 
-    from saola._core import SettingInfo
+__all__ = ["KNOWN_SETTINGS", "Config", "Setting", "auto_int", "make_settings"]
 
 #: Configuration files that are read without being named, the first that exists.
 DEFAULT_FILES = ("saola.conf.py", "gunicorn.conf.py")
 
-Hook = Callable[..., Any]
+#: Variables with more arguments, behind the configuration file and before the command line.
+CMD_ARGS_VARIABLES = ("GUNICORN_CMD_ARGS", "SAOLA_CMD_ARGS")
+
+Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
 def get_default_config_file() -> str | None:
@@ -39,60 +51,22 @@ def get_default_config_file() -> str | None:
     return None
 
 
-class Setting:
-    """One setting of one Config: what the table says about it, and its value."""
-
-    def __init__(self, config: Config, info: SettingInfo, order: int) -> None:
-        self._config = config
-        self.name = info["name"]
-        self.section = info["section"]
-        self.cli = list(info["flags"]) or None
-        self.meta = info["metavar"]
-        self.default = info["default"] if info["type"] != "hook" else _default_hook(info)
-        self.desc = self.short = info["help"]
-        self.order = order
-        self.kind = info["type"]
-        self.arity = info["hook_arity"]
-        self.own = info["own"]
-
-    @property
-    def value(self) -> Any:
-        return self.get()
-
-    def get(self) -> Any:
-        value = _core.Config.get(self._config, self.name)
-        return self.default if value is None and self.kind == "hook" else value
-
-    def set(self, value: Any) -> None:
-        self._config.set(self.name, value)
-
-    def resolve(self, value: Any) -> Any:
-        """The value with the Python objects that it names; anything else as it is."""
-        if self.kind == "hook":
-            return _resolve_hook(self, value)
-        if self.kind == "class" and (inspect.isfunction(value) or inspect.ismethod(value)):
-            return value()
-        return value
-
-    def __lt__(self, other: Setting) -> bool:
-        return self.section == other.section and self.order < other.order
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__module__}.{type(self).__name__} {self.name} = {self.value!r}>"
-
-
 class Config(_core.Config):
     """All settings, with Gunicorn's interface."""
 
     settings: dict[str, Setting]
 
     def __init__(self, usage: str | None = None, prog: str | None = None) -> None:
-        table = enumerate(_core.settings_table())
-        self.settings = {info["name"]: Setting(self, info, order) for order, info in table}
+        self.settings = make_settings()
         self.usage = usage
         self.prog = prog or os.path.basename(sys.argv[0])
         self.env_orig = dict(os.environ)
+        #: What to say of names in configuration files that look like settings, if that matters.
+        self.suspects: list[str] = []
+        for setting in self.settings.values():
+            setting.adopt(self)
         self.read_environment()
+        self._read_own_environment()
 
     def __getattr__(self, name: str) -> Any:
         if name == "settings" or name not in self.settings:
@@ -110,7 +84,35 @@ class Config(_core.Config):
         """Checks and stores a value. `source` and `where` say who set it, for messages."""
         if name not in self.settings:
             raise AttributeError(f"No configuration setting for: {name}")
-        self.store(name, self.settings[name].resolve(value), source, where)
+        setting = self.settings[name]
+        if setting.info is None:
+            setting.set(value)
+        else:
+            self.store(name, setting.resolve(value), source, where)
+
+    def _read_own_environment(self) -> None:
+        """SAOLA_WORKERS and the like: a variable for each setting. An empty one is none."""
+        for name, setting in self.settings.items():
+            variable = f"SAOLA_{name.upper()}"
+            text = self.env_orig.get(variable)
+            if not text:
+                continue
+            try:
+                self.set(name, setting.from_text(text), "environment", variable)
+            except Exception as error:
+                raise ConfigError(f"{variable}: {error}") from None
+
+    def check(self) -> None:
+        """ConfigError if values switch on what is not there: all of them, each with its origin.
+        With strict_config also if files set what is no setting."""
+        suspects = self.suspects if self.strict_config else []
+        told = [*suspects, worker_class_error(self), *map(self.unsupported, self._of_the_table())]
+        texts = [text for text in told if text is not None]
+        if texts:
+            raise ConfigError("\n".join(texts))
+
+    def _of_the_table(self) -> list[str]:
+        return [name for name, setting in self.settings.items() if setting.info is not None]
 
     def __str__(self) -> str:
         """Every setting of Gunicorn's; of Saola's own, those that are not at their defaults."""
@@ -120,20 +122,48 @@ class Config(_core.Config):
             if not setting.own or setting.get() != setting.default
         )
         width = max(map(len, shown))
-        return "\n".join(f"{name.ljust(width)} = {self.render(name)}" for name in shown)
+        return "\n".join(f"{name.ljust(width)} = {self._show(name)}" for name in shown)
+
+    def origins(self) -> str:
+        """Every setting there is, as by str(), and where its value comes from."""
+        width = max(map(len, self.settings))
+        return "\n".join(
+            f"{name.ljust(width)} = {self._show(name)}  # {self._show_origin(name)}"
+            for name in sorted(self.settings)
+        )
+
+    def _show(self, name: str) -> str:
+        if self.settings[name].info is not None:
+            return self.render(name)
+        value = self.settings[name].get()
+        return f"<{value.__qualname__}()>" if callable(value) else str(value)
+
+    def _show_origin(self, name: str) -> str:
+        if self.settings[name].info is None:
+            return "the program"
+        return self.describe_origin(name)
 
     def parser(self) -> argparse.ArgumentParser:
-        return cmdline.build_parser(self.usage, self.prog)
+        return cmdline.build_parser(self.settings.values(), self.usage, self.prog)
 
     def get_cmd_args_from_env(self) -> list[str]:
         return shlex.split(self.env_orig.get("GUNICORN_CMD_ARGS", ""))
+
+    def cmd_args(self) -> Iterator[tuple[str, list[str]]]:
+        """The variables with arguments that are set, and the arguments."""
+        for variable in CMD_ARGS_VARIABLES:
+            if variable in self.env_orig:
+                yield variable, shlex.split(self.env_orig[variable])
 
     # What is computed from settings.
 
     @property
     def worker_class_str(self) -> str:
-        uri = self.settings["worker_class"].get()
-        return uri if isinstance(uri, str) else uri.__name__
+        return worker_class_name(self)
+
+    @property
+    def worker_class(self) -> Any:
+        return load_worker_class(self)
 
     @property
     def address(self) -> list[str | int | tuple[str, int]]:
@@ -160,6 +190,11 @@ class Config(_core.Config):
         return value
 
     @property
+    def reuse_port(self) -> bool:
+        value: bool = self.settings["reuse_port"].get()
+        return value
+
+    @property
     def is_ssl(self) -> bool:
         return bool(self.certfile or self.keyfile)
 
@@ -174,12 +209,21 @@ class Config(_core.Config):
         return dict(_split_pairs(self.raw_env, "="))
 
     @property
-    def paste_global_conf(self) -> dict[str, str]:
+    def paste_global_conf(self) -> dict[str, str] | None:
+        """The values of raw_paste_global_conf, None if there are none."""
         pairs = _split_pairs(self.raw_paste_global_conf, r"(?<!\\)=")
-        return {name.replace("\\=", "="): value.replace("\\=", "=") for name, value in pairs}
+        conf = {name.replace("\\=", "="): value.replace("\\=", "=") for name, value in pairs}
+        return conf or None
 
-    def forwarded_allow_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        return [ipaddress.ip_network(item) for item in self.forwarded_allow_ips if item != "*"]
+    def forwarded_allow_networks(self) -> Networks:
+        return _networks(self.forwarded_allow_ips)
+
+    def proxy_allow_networks(self) -> Networks:
+        return _networks(self.proxy_allow_ips)
+
+
+def _networks(items: list[str]) -> Networks:
+    return [ipaddress.ip_network(item) for item in items if item != "*"]
 
 
 def _split_pairs(entries: list[str], separator: str) -> Iterator[tuple[str, str]]:
@@ -190,68 +234,50 @@ def _split_pairs(entries: list[str], separator: str) -> Iterator[tuple[str, str]
         yield name, value[0]
 
 
-# Hooks. -------------------------------------------------------------------------------------------
+# Gunicorn's names. --------------------------------------------------------------------------------
 
 
-def _resolve_hook(setting: Setting, value: Any) -> Hook:
-    """The function, found if it is named, with as many parameters as the hook has arguments."""
-    if isinstance(value, str):
-        value = _find_object(value)
-    if not callable(value):
-        raise TypeError(f"Value is not callable: {value}")
-    hook: Hook = value
-    arity = util.get_arity(hook)
-    if setting.name == "post_request" and arity in (2, 3):
-        return _with_fewer_arguments(hook, arity)
-    if arity != setting.arity:
-        raise TypeError(f"Value must have an arity of: {setting.arity}")
-    return hook
+def _validator(name: str) -> Callable[[Any], Any]:
+    return functools.partial(validate, name)
 
 
-def _find_object(name: str) -> Any:
-    module_name, dot, attribute = name.rpartition(".")
-    if not dot:
-        raise TypeError(
-            f"Value '{name}' is not import string. Format: module[.submodules...].object"
-        )
-    try:
-        return getattr(__import__(module_name, fromlist=[attribute]), attribute)
-    except ImportError as error:
-        raise TypeError(str(error)) from None
-    except AttributeError:
-        raise TypeError(f"Can not load '{attribute}' from '{module_name}'") from None
+validate_asgi_lifespan = _validator("asgi_lifespan")
+validate_asgi_loop = _validator("asgi_loop")
+validate_bool = _validator("preload_app")
+validate_chdir = _validator("chdir")
+validate_class = _validator("worker_class")
+validate_dict = _validator("logconfig_dict")
+validate_group = _validator("group")
+validate_header_map_behaviour = _validator("header_map")
+validate_http2_cleartext = _validator("http2_cleartext")
+validate_http2_frame_size = _validator("http2_max_frame_size")
+validate_http_parser = _validator("http_parser")
+validate_http_protocols = _validator("http_protocols")
+validate_list_of_files_or_patterns = _validator("reload_extra_files")
+validate_list_string = _validator("bind")
+validate_pos_int = _validator("workers")
+validate_post_request = _validator("post_request")
+validate_proxy_protocol = _validator("proxy_protocol")
+validate_reload_engine = _validator("reload_engine")
+validate_ssl_version = _validator("ssl_version")
+validate_statsd_address = _validator("statsd_host")
+validate_string = _validator("proc_name")
+validate_string_to_addr_list = _validator("forwarded_allow_ips")
+validate_string_to_list = _validator("forwarder_headers")
+validate_user = _validator("user")
 
 
-def _with_fewer_arguments(hook: Hook, count: int) -> Hook:
-    """For post_request, which once had fewer arguments."""
-
-    @functools.wraps(hook)
-    def call(worker: Any, req: Any, environ: Any, resp: Any) -> Any:
-        return hook(*(worker, req, environ, resp)[:count])
-
-    return call
+def validate_callable(arity: int) -> Callable[[Any], Any]:
+    """A validator for functions with so many parameters; -1: with any number."""
+    return functools.partial(resolve_hook, arity)
 
 
-def _log_request(worker: Any, req: Any) -> None:
-    worker.log.debug("%s %s", req.method, req.path)
+def validate_file_exists(value: str | None) -> str | None:
+    if value is not None and not os.path.exists(value):
+        raise ValueError(f"File {value} does not exists.")
+    return value
 
 
-def _make_ssl_context(config: Any, default_factory: Callable[[], Any]) -> Any:
-    return default_factory()
-
-
-_DOES_NOTHING: dict[int, Callable[[], Hook]] = {
-    1: lambda: lambda server: None,
-    2: lambda: lambda server, worker: None,
-    3: lambda: lambda server, new, old: None,
-    4: lambda: lambda worker, req, environ, resp: None,
-}
-
-
-def _default_hook(info: SettingInfo) -> Hook:
-    """What runs when the hook is not set, for those who call it through the setting."""
-    special = {"pre_request": _log_request, "ssl_context": _make_ssl_context}
-    hook = special.get(info["name"]) or _DOES_NOTHING[info["hook_arity"]]()
-    hook.__name__ = info["name"]
-    hook.__qualname__ = f"{info['hook_class']}.{info['name']}"
-    return hook
+# A class for each setting of the table: Workers, AccessLogFormat and so on.
+globals().update(_settings.CLASSES)
+__all__ += [*_settings.CLASSES, *(name for name in dir() if name.startswith("validate_"))]

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of a value: setting->validate() turns what the user gave into a struct setting_value;
- * if the setting is not supported yet, nothing but its default passes; then the value moves into
- * the field at setting->offset, and what was there is released.
+ * that moves into the field at setting->offset, and what was there is released.
  */
 #include "config/config.h"
 
@@ -128,82 +127,6 @@ config_lookup(const char *name)
 
 /* --- assignment --------------------------------------------------------------------------- */
 
-static void
-add_origin(struct buf *text, const struct setting *setting, struct config_origin origin)
-{
-    static const char *const places[] = {
-        [CONFIG_DEFAULT] = "the defaults",           [CONFIG_ENVIRONMENT] = "the environment",
-        [CONFIG_FRAMEWORK] = "the application",      [CONFIG_FILE] = "the configuration file",
-        [CONFIG_CMD_ARGS_ENV] = "GUNICORN_CMD_ARGS", [CONFIG_COMMAND_LINE] = "the command line",
-    };
-
-    if (origin.where != NULL) {
-        text_add(text, origin.where);
-        return;
-    }
-    text_add(text, places[origin.source]);
-    if (origin.source >= CONFIG_CMD_ARGS_ENV && setting->flags != NULL) {
-        const char *flag = strstr(setting->flags, "--");
-        text_add(text, ", ");
-        text_add_bytes(text, flag, strcspn(flag, " "));
-    }
-}
-
-/* The default is something that one can write down. */
-static bool
-has_substance(const struct config_value *initial)
-{
-    switch (initial->kind) {
-    case CONFIG_VALUE_BOOL:
-    case CONFIG_VALUE_INT:
-        return true;
-    case CONFIG_VALUE_STR:
-        return initial->string[0] != '\0';
-    default:
-        return false;
-    }
-}
-
-/* The error for a value that switches on what does not exist yet: what, where, what to do. */
-static int
-fail_unsupported(const struct setting *setting, const struct config_value *value,
-                 struct config_origin origin, char **ret_error)
-{
-    struct buf text;
-    char *given = check_text(value);
-    char *standard = check_text(&setting->initial);
-
-    text_init(&text);
-    text_add(&text, setting->name);
-    text_add(&text, " = ");
-    text_add(&text, given);
-    text_add(&text, " is not supported yet (from ");
-    add_origin(&text, setting, origin);
-    text_add(&text, "). Remove it");
-    if (has_substance(&setting->initial)) {
-        text_add(&text, ", or set it to ");
-        text_add(&text, standard);
-    }
-    text_add(&text, ".");
-    free(given);
-    free(standard);
-    *ret_error = text_take(&text);
-    return -ENOTSUP;
-}
-
-static bool
-is_default(const struct setting *setting, const struct setting_value *value)
-{
-    struct setting_value initial = {0};
-    char *error = NULL;
-
-    int rc = setting->validate(&setting->initial, &initial, &error);
-    ASSERT(rc == 0);
-    bool equal = setting_value_equal(setting->type, value, &initial);
-    setting_value_fini(setting->type, &initial);
-    return equal;
-}
-
 static bool
 needs_text(const struct setting *setting, const struct setting_value *value)
 {
@@ -228,10 +151,6 @@ config_set(struct config *cfg, enum setting_id id, const struct config_value *va
     int rc = setting->validate(value, &checked, ret_error);
     if (rc < 0) {
         return rc;
-    }
-    if (!setting->supported && !is_default(setting, &checked)) {
-        setting_value_fini(setting->type, &checked);
-        return fail_unsupported(setting, value, origin, ret_error);
     }
     char *text = needs_text(setting, &checked) ? check_text(value) : NULL;
     field_replace(cfg, setting, &checked);
@@ -353,6 +272,90 @@ config_render(const struct config *cfg, enum setting_id id)
         add_value(&text, setting, &value);
     }
     return text_take(&text);
+}
+
+/* --- origins ------------------------------------------------------------------------------ */
+
+static const char *
+long_flag(const struct setting *setting, size_t *ret_length)
+{
+    const char *flag = setting->flags != NULL ? strstr(setting->flags, "--") : NULL;
+
+    *ret_length = flag != NULL ? strcspn(flag, " ") : 0;
+    return flag;
+}
+
+char *
+config_describe_origin(const struct config *cfg, enum setting_id id)
+{
+    static const char *const places[] = {
+        [CONFIG_DEFAULT] = "the defaults",           [CONFIG_ENVIRONMENT] = "the environment",
+        [CONFIG_FRAMEWORK] = "the application",      [CONFIG_FILE] = "the configuration file",
+        [CONFIG_CMD_ARGS_ENV] = "GUNICORN_CMD_ARGS", [CONFIG_COMMAND_LINE] = "the command line",
+    };
+    const char *where = cfg->origin[id].where;
+    enum config_source source = cfg->origin[id].source;
+    size_t length;
+    const char *flag = long_flag(setting_get(id), &length);
+    struct buf text;
+
+    text_init(&text);
+    text_add(&text, where != NULL ? where : places[source]);
+    if (source >= CONFIG_CMD_ARGS_ENV && flag != NULL) {
+        text_add(&text, ", ");
+        text_add_bytes(&text, flag, length);
+    }
+    return text_take(&text);
+}
+
+/* The default is something that one can write down. */
+static bool
+has_substance(const struct config_value *initial)
+{
+    switch (initial->kind) {
+    case CONFIG_VALUE_BOOL:
+    case CONFIG_VALUE_INT:
+        return true;
+    case CONFIG_VALUE_STR:
+        return initial->string[0] != '\0';
+    default:
+        return false;
+    }
+}
+
+static bool
+is_default(const struct config *cfg, const struct setting *setting)
+{
+    struct setting_value value = field_get(cfg, setting);
+    struct setting_value initial = {0};
+    char *error = NULL;
+
+    int rc = setting->validate(&setting->initial, &initial, &error);
+    ASSERT(rc == 0);
+    bool equal = setting_value_equal(setting->type, &value, &initial);
+    setting_value_fini(setting->type, &initial);
+    return equal;
+}
+
+char *
+config_unsupported(const struct config *cfg, enum setting_id id)
+{
+    const struct setting *setting = setting_get(id);
+
+    if (setting->status != SETTING_STATUS_LATER || is_default(cfg, setting) ||
+        (id == SETTING_control_socket && cfg->control_socket_disable)) {
+        return NULL;
+    }
+    char *given = config_render(cfg, id);
+    char *origin = config_describe_origin(cfg, id);
+    char *standard = has_substance(&setting->initial) ? check_text(&setting->initial) : NULL;
+    char *text = mem_printf("%s = %s is not supported yet (from %s). Remove it%s%s.", setting->name,
+                            given, origin, standard != NULL ? ", or set it to " : "",
+                            standard != NULL ? standard : "");
+    free(given);
+    free(origin);
+    free(standard);
+    return text;
 }
 
 const char *

@@ -11,7 +11,8 @@
  * any worker may read it.
  *
  * Errors: -EINVAL (the value is wrong), -EPROTOTYPE (its type is), -ENOENT (it names what does not
- * exist), -ENOTSUP (not supported yet), each with a text for the user.
+ * exist), each with a text for the user. A value that switches on what is not there yet is no
+ * error here: config_unsupported() tells.
  */
 #ifndef SAOLA_CONFIG_CONFIG_H
 #define SAOLA_CONFIG_CONFIG_H
@@ -48,13 +49,13 @@ enum config_source {
     CONFIG_ENVIRONMENT, /* WEB_CONCURRENCY, PORT and the like */
     CONFIG_FRAMEWORK,   /* the application object: a subclass, Paste */
     CONFIG_FILE,
-    CONFIG_CMD_ARGS_ENV, /* GUNICORN_CMD_ARGS */
+    CONFIG_CMD_ARGS_ENV, /* GUNICORN_CMD_ARGS, SAOLA_CMD_ARGS */
     CONFIG_COMMAND_LINE,
 };
 
 struct config_origin {
     enum config_source source;
-    const char *where; /* the file, flag or variable; NULL if there is nothing to say */
+    const char *where; /* the file or variable; NULL if there is nothing to say */
 };
 
 /* enum setting_id: SETTING_workers and so on, in the table's order. */
@@ -129,6 +130,14 @@ int config_lookup(const char *name) NODISCARD;
 
 /* The value as Python's str() shows it, and as --print-config does; to be released with free(). */
 char *config_render(const struct config *cfg, enum setting_id id) NODISCARD;
+
+/* Where the value came from, in words: "the command line, --workers"; to be released with free().
+ */
+char *config_describe_origin(const struct config *cfg, enum setting_id id) NODISCARD;
+
+/* NULL, or what to tell the user about a value that switches on what is not there yet; to be
+ * released with free(). */
+char *config_unsupported(const struct config *cfg, enum setting_id id) NODISCARD;
 
 /* The name for process titles: proc_name, else default_proc_name. */
 const char *config_proc_name(const struct config *cfg);

@@ -38,8 +38,6 @@
 
 #define IS_RELOAD true
 #define IS_RESTART false
-#define IS_SUPPORTED true
-#define IS_LATER false
 
 /* Gunicorn's settings come first in the table; this is the last of them. */
 enum { SETTING_LAST_OF_GUNICORN = SETTING_control_socket_disable };
@@ -57,7 +55,7 @@ static const struct setting settings[SETTINGS_COUNT] = {
         initial_,                                                                             \
         .validate = (validate_),                                                              \
         .reloadable = IS_##reload_,                                                           \
-        .supported = IS_##status_,                                                            \
+        .status = SETTING_STATUS_##status_,                                                   \
         .own = (int)SETTING_##name_ > (int)SETTING_LAST_OF_GUNICORN,                          \
         .help = (help_),                                                                      \
         .offset = offsetof(struct config, name_),                                             \

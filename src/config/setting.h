@@ -34,6 +34,13 @@ enum setting_cli {
     SETTING_CLI_OPTIONAL,
 };
 
+/* How much of what the setting is for is there. */
+enum setting_status {
+    SETTING_STATUS_SUPPORTED,
+    SETTING_STATUS_DORMANT, /* says how a feature behaves that is LATER: no effect until then */
+    SETTING_STATUS_LATER,   /* switches on what is not there yet: nothing but its default will do */
+};
+
 /* A checked value, on its way into struct config. Owns what it points at, but for handles. */
 struct setting_value {
     union {
@@ -62,8 +69,8 @@ struct setting {
     /* Checks and converts; on failure *ret is untouched and *ret_error is for free(). */
     int (*validate)(const struct config_value *value, struct setting_value *ret, char **ret_error);
     bool reloadable; /* SIGHUP brings a new value into effect */
-    bool supported;  /* false: nothing but the default is */
-    bool own;        /* Saola's: Gunicorn has no such setting */
+    enum setting_status status;
+    bool own; /* Saola's: Gunicorn has no such setting */
     const char *help;
     size_t offset; /* of the field in struct config */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * saola._core.Config: struct config as a Python object, and settings_table(), the table as Python
- * data. The object owns the struct and the Python objects whose handles the struct carries (hooks,
- * classes); both live as long as it does. saola.config.Config is its only subclass that matters.
+ * saola._core.Config: struct config as a Python object. The object owns the struct and the Python
+ * objects whose handles the struct carries (hooks, classes); both live as long as it does.
+ * saola.config.Config is its only subclass that matters.
  *
  * All functions need the GIL; they fail with a Python exception set.
  */
@@ -14,7 +14,7 @@
 
 struct config;
 
-/* Adds the type and the functions to the module. 0, or -1. */
+/* Adds the type to the module. 0, or -1. */
 int py_config_add(PyObject *module);
 
 /* The struct inside a saola._core.Config: borrowed, valid while `object` lives. NULL and TypeError

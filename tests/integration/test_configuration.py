@@ -368,7 +368,6 @@ UNSUPPORTED = {
     "syslog": ("--log-syslog", "syslog = True"),
     "logconfig": ("--log-config=x.ini", "logconfig = 'x.ini'"),
     "proxy_protocol": ("--proxy-protocol=auto", "proxy_protocol = True"),
-    "paste": ("--paste=x.ini", "paste = 'x.ini'"),
     "spew": ("--spew", "spew = True"),
     "capture_output": ("--capture-output", "capture_output = True"),
     "http_protocols": ("--http-protocols=h2,h1", "http_protocols = 'h2,h1'"),

@@ -21,7 +21,9 @@ Load = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 def clean_environment() -> dict[str, str]:
     """Without what the settings would read from it."""
     names = {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SENDFILE", "GUNICORN_CMD_ARGS"}
-    return {name: value for name, value in os.environ.items() if name not in names}
+    ours = ("SAOLA_",)
+    items = os.environ.items()
+    return {name: value for name, value in items if name not in names and not name.startswith(ours)}
 
 
 def load_by(package: str, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:

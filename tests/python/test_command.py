@@ -132,7 +132,7 @@ def test_check_config(command: Command, tmp_path: Path) -> None:
     done = command("--check-config", "app:nothing")
     assert done.returncode == 1
     assert done.stderr.startswith("\nError while loading the application:\n\nTraceback ")
-    assert done.stderr.endswith("AppImportError: Failed to find attribute 'nothing' in 'app'.\n")
+    assert "AppImportError: Failed to find attribute 'nothing' in 'app'.\n" in done.stderr
 
 
 def test_print_config_lists_all(command: Command, tmp_path: Path) -> None:

@@ -394,23 +394,67 @@ test_objects_are_carried(void **state)
 }
 
 static void
-test_what_is_not_supported_yet_is_refused(void **state)
+assert_unsupported(const struct config *cfg, enum setting_id id, const char *expected)
+{
+    char *text = config_unsupported(cfg, id);
+
+    if (expected == NULL) {
+        assert_null(text);
+    } else {
+        assert_string_equal(text, expected);
+    }
+    free(text);
+}
+
+static void
+assert_set(struct config *cfg, enum setting_id id, struct config_value value,
+           struct config_origin origin)
+{
+    char *error = NULL;
+
+    assert_int_equal(config_set(cfg, id, &value, origin, &error), 0);
+}
+
+static void
+test_what_is_not_supported_yet(void **state)
 {
     struct config *cfg = config_new();
-    struct config_value four = integer(4);
-    char *error = NULL;
     struct config_origin command_line = {CONFIG_COMMAND_LINE, NULL};
+    struct config_origin variable = {CONFIG_CMD_ARGS_ENV, "SAOLA_CMD_ARGS"};
 
     (void)state;
-    assert_refused(SETTING_threads, four, -ENOTSUP,
-                   "threads = 4 is not supported yet (from /etc/x.conf.py). Remove it, or set it "
-                   "to 1.");
-    assert_refused(SETTING_certfile, string("a.pem"), -ENOTSUP,
-                   "certfile = a.pem is not supported yet (from /etc/x.conf.py). Remove it.");
-    assert_int_equal(config_set(cfg, SETTING_threads, &four, command_line, &error), -ENOTSUP);
-    assert_string_equal(error, "threads = 4 is not supported yet (from the command line, "
-                               "--threads). Remove it, or set it to 1.");
-    free(error);
+    for (enum setting_id id = 0; id < SETTINGS_COUNT; id++) {
+        assert_unsupported(cfg, id, NULL);
+    }
+    assert_set(cfg, SETTING_threads, integer(4), from_file);
+    assert_unsupported(cfg, SETTING_threads,
+                       "threads = 4 is not supported yet (from /etc/x.conf.py). Remove it, or set "
+                       "it to 1.");
+    assert_set(cfg, SETTING_threads, integer(4), command_line);
+    assert_unsupported(cfg, SETTING_threads,
+                       "threads = 4 is not supported yet (from the command line, --threads). "
+                       "Remove it, or set it to 1.");
+    assert_set(cfg, SETTING_threads, integer(1), command_line);
+    assert_unsupported(cfg, SETTING_threads, NULL);
+    assert_set(cfg, SETTING_certfile, string("a.pem"), variable);
+    assert_unsupported(cfg, SETTING_certfile,
+                       "certfile = a.pem is not supported yet (from SAOLA_CMD_ARGS, --certfile). "
+                       "Remove it.");
+    config_free(cfg);
+}
+
+static void
+test_a_socket_that_is_disabled_is_not_asked_for(void **state)
+{
+    struct config *cfg = config_new();
+
+    (void)state;
+    assert_set(cfg, SETTING_control_socket, string("/run/x.ctl"), from_file);
+    assert_unsupported(cfg, SETTING_control_socket,
+                       "control_socket = /run/x.ctl is not supported yet (from /etc/x.conf.py). "
+                       "Remove it.");
+    assert_set(cfg, SETTING_control_socket_disable, yes, from_file);
+    assert_unsupported(cfg, SETTING_control_socket, NULL);
     config_free(cfg);
 }
 
@@ -494,7 +538,8 @@ main(void)
         cmocka_unit_test(test_sendfile_asks_the_environment),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_objects_are_carried),
-        cmocka_unit_test(test_what_is_not_supported_yet_is_refused),
+        cmocka_unit_test(test_what_is_not_supported_yet),
+        cmocka_unit_test(test_a_socket_that_is_disabled_is_not_asked_for),
         cmocka_unit_test(test_proc_name),
         cmocka_unit_test(test_repr_is_python_s),
         cmocka_unit_test(test_integers_are_written_in_full),

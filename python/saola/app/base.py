@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.machinery
-import importlib.util
 import os
 import sys
 import traceback
 from typing import Any, NoReturn
 
-from saola import util
+from saola import _configfile
 from saola.config import Config, get_default_config_file
 from saola.errors import ConfigError
 
@@ -39,6 +36,7 @@ class BaseApplication:
         try:
             self.load_default_config()
             self.load_config()
+            self.cfg.check()
         except Exception as error:
             _fail(str(error))
 
@@ -93,18 +91,27 @@ class Application(BaseApplication):
             self.cfg.set(name.lower(), value)
         self.chdir()
 
-        env_args = parser.parse_args(self.cfg.get_cmd_args_from_env())
-        location = args.config or env_args.config or get_default_config_file()
-        if location:
-            self.load_config_from_file(location)
-        self._load_args(env_args, "cmd_args_env")
+        more_args = [(where, parser.parse_args(words)) for where, words in self.cfg.cmd_args()]
+        locations = [args.config, *(more.config for _, more in reversed(more_args))]
+        self._load_file(next(filter(None, locations), None))
+        for where, more in more_args:
+            self._load_args(more, "cmd_args_env", where)
         self._load_args(args, "command_line")
         self.chdir()
 
-    def _load_args(self, args: argparse.Namespace, source: str) -> None:
+    def _load_file(self, location: str | None) -> None:
+        """The file that is named there, or else by SAOLA_CONFIG or the framework, or else the one
+        of the directory."""
+        if location is None and self.cfg.origin("config")[0] != "default":
+            location = self.cfg.config
+        location = location or get_default_config_file()
+        if location:
+            self.load_config_from_file(location)
+
+    def _load_args(self, args: argparse.Namespace, source: str, where: str | None = None) -> None:
         for name, value in vars(args).items():
             if value is not None and name != "args":
-                self.cfg.set(name, value, source)
+                self.cfg.set(name, value, source, where)
 
     # The configuration file.
 
@@ -113,51 +120,33 @@ class Application(BaseApplication):
 
     def load_config_from_module_name_or_filename(self, location: str) -> dict[str, Any]:
         """Takes over every global of the file, or of the module, that is named like a setting."""
-        if location.startswith("python:"):
-            values = self.get_config_from_module_name(location.removeprefix("python:"))
-        else:
-            values = self.get_config_from_filename(location.removeprefix("file:"))
-        for name, value in values.items():
+        file = _configfile.ConfigFile(location)
+        for name, value in file.values.items():
             if name not in self.cfg.settings:
                 continue
             try:
-                self.cfg.set(name, value, "file", location)
+                self.cfg.set(name, value, "file", file.where(name))
             except Exception:
                 print(f"Invalid value for {name}: {value}\n", file=sys.stderr, flush=True)
                 raise
-        return values
+        self.cfg.suspects += file.suspects(self.cfg.settings)
+        return file.values
 
     def get_config_from_module_name(self, module_name: str) -> dict[str, Any]:
-        return vars(importlib.import_module(module_name))
+        return _configfile.run_module(module_name)
 
     def get_config_from_filename(self, filename: str) -> dict[str, Any]:
         """Runs the file as the module __config__ and returns its globals."""
-        if not os.path.exists(filename):
-            raise RuntimeError(f"{filename!r} doesn't exist")
-        loader = None
-        if os.path.splitext(filename)[1] not in (".py", ".pyc"):
-            util.warn("configuration file should have a valid Python extension.\n")
-            loader = importlib.machinery.SourceFileLoader("__config__", filename)
-        try:
-            spec = importlib.util.spec_from_file_location("__config__", filename, loader=loader)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{filename!r} cannot be loaded")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules["__config__"] = module
-            spec.loader.exec_module(module)
-        except Exception:
-            print(f"Failed to read config file: {filename}", file=sys.stderr)
-            traceback.print_exc()
-            sys.stderr.flush()
-            sys.exit(1)
-        return vars(module)
+        return _configfile.run_file(filename)
 
     # Serving.
 
     def run(self) -> None:
         if self.cfg.print_config:
             print(self.cfg, flush=True)
-        if self.cfg.print_config or self.cfg.check_config:
+        if self.cfg.print_origins:
+            print(self.cfg.origins(), flush=True)
+        if self.cfg.print_config or self.cfg.print_origins or self.cfg.check_config:
             self._check_application()
             sys.exit(0)
         if self.cfg.pythonpath:
