@@ -7,22 +7,17 @@
 
 enum { READ_ATTEMPTS = 100 };
 
-static size_t
-mapping_bytes(size_t count)
-{
-    return sizeof(struct slots_common) + count * sizeof(struct slot);
-}
-
 int
 slots_init(struct slots *slots, size_t workers)
 {
     size_t count = MAX_OF((size_t)SLOT_COUNT_MIN, 4 * workers + 64);
+    size_t bytes = sizeof(struct slots_common) + count * sizeof(struct slot);
     /* A mapping of its own, so that the kernel hands out (and zeroes) only the pages in use. */
-    struct slots_common *common =
-        mmap(NULL, mapping_bytes(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (common == MAP_FAILED) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
         return -errno;
     }
+    struct slots_common *common = memory;
     *slots = (struct slots){common, (struct slot *)(common + 1), count};
     return 0;
 }
@@ -31,7 +26,7 @@ void
 slots_fini(struct slots *slots)
 {
     if (slots->common) {
-        munmap(slots->common, mapping_bytes(slots->count));
+        munmap(slots->common, sizeof(struct slots_common) + slots->count * sizeof(struct slot));
     }
     *slots = (struct slots){NULL, NULL, 0};
 }
@@ -39,7 +34,7 @@ slots_fini(struct slots *slots)
 static void
 slot_clear(struct slot *slot)
 {
-    /* Its worker is dead, or not born; what others may do to it meanwhile are hints. */
+    /* Nobody else knows the slot now: its worker is dead, or not born. */
     memset((void *)slot, 0, sizeof(*slot));
 }
 
@@ -50,7 +45,6 @@ slots_take(struct slots *slots, uint32_t generation, uint32_t age)
         struct slot *slot = &slots->items[i];
         if (slot_state(slot) == SLOT_EMPTY) {
             slot_clear(slot);
-            atomic_store(&slots->common->used, (uint32_t)MAX_OF(slots_used(slots), i + 1));
             atomic_store(&slot->generation, generation);
             atomic_store(&slot->age, age);
             slot_set_state(slot, SLOT_BOOTING);
@@ -75,24 +69,6 @@ slot_state_name(enum slot_state state)
 #undef SLOT_STATE_TEXT
     };
     return (size_t)state < ARRAY_LEN(names) ? names[state] : "unknown";
-}
-
-struct slot *
-slots_fewest_connections(const struct slots *slots, const struct slot *self)
-{
-    size_t used = slots_used(slots);
-    size_t own = (size_t)(self - slots->items);
-    struct slot *best = NULL;
-    uint64_t fewest = UINT64_MAX;
-    /* From the one after its own, so that not all workers have the same favourite. */
-    for (size_t i = 1; i < used; i++) {
-        struct slot *slot = &slots->items[(own + i) % used];
-        if (slot_is_serving(slot) && slot_connections(slot) < fewest) {
-            fewest = slot_connections(slot);
-            best = slot;
-        }
-    }
-    return best;
 }
 
 static size_t

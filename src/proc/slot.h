@@ -8,12 +8,10 @@
  * until it has been reaped. The arbiter only reads, with nothing but atomic loads, so a worker that
  * dies or runs wild in the middle of a write cannot stop it.
  *
- * Within a worker, state, heartbeat and offer belong to the main thread, metrics, waiting and
- * request to whoever holds the loop's lock, or the main thread if there is no loop yet. Two fields
- * have more writers, by which workers that exchange connections (proc/exchange.h) keep out of each
- * other's way: `offer`, which another worker may change from IDLE to CLAIMED, and `arriving`.
- * Whatever they say is a hint: a worker that dies in the middle leaves nothing that does harm for
- * long.
+ * Within a worker, state, heartbeat and offer belong to the main thread, metrics, waiting_since_ns
+ * and request to whoever holds the loop's lock, or the main thread if there is no loop yet. `offer`
+ * has more writers: another worker may claim the time that is offered. It is a hint, so that one
+ * who dies in the middle leaves nothing that does harm.
  */
 #ifndef SAOLA_PROC_SLOT_H
 #define SAOLA_PROC_SLOT_H
@@ -92,26 +90,21 @@ struct slot {
     /* The worker's, whoever holds the loop's lock. */
     _Alignas(SLOT_CACHE_LINE) struct metrics metrics;
     _Atomic int64_t waiting_since_ns; /* a complete request waits behind another; 0: none does */
-
-    /* Connections on their way to the worker: whoever sends one adds it, the worker subtracts it.
-     */
-    _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t arriving;
     _Alignas(SLOT_CACHE_LINE) struct slot_request request;
 
     /* For panic_set_record(): the message of a failed assertion, NUL-terminated. */
     char panic[SLOT_PANIC_MAX];
 };
 
-/* What is common to all workers. */
+/* What concerns all workers. */
 struct slots_common {
-    _Atomic uint32_t used; /* slots that ever were taken: the first ones. The arbiter's */
-    /* 1: some waiting_since_ns may be set. Whoever sets one sets it, whoever finds none clears it.
-     */
+    /* 1: some waiting_since_ns may be set. Whoever sets one, sets it; whoever finds none, clears
+     * it. */
     _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t any_waiting;
 };
 
 struct slots {
-    struct slots_common *common; /* shared mapping, owned; the items are behind it */
+    struct slots_common *common; /* shared mapping, owned; the slots are in it too */
     struct slot *items;
     size_t count;
 };
@@ -129,25 +122,6 @@ void slot_release(struct slot *slot);
 
 const char *slot_state_name(enum slot_state state);
 
-/* Worker: the one that has the fewest connections, those on their way included, among the workers
- * that serve and will go on serving, `self` apart; NULL: there is none. Looks at the slots that are
- * in use, which is for rare occasions. */
-struct slot *slots_fewest_connections(const struct slots *slots, const struct slot *self) NODISCARD;
-
-/* Connections of a worker, those on their way to it included. */
-static inline uint64_t
-slot_connections(const struct slot *slot)
-{
-    return metric_read(&slot->metrics.open_connections) +
-           atomic_load_explicit(&slot->arriving, memory_order_relaxed);
-}
-
-static inline size_t
-slots_used(const struct slots *slots)
-{
-    return atomic_load_explicit(&slots->common->used, memory_order_relaxed);
-}
-
 static inline void
 slot_set_state(struct slot *slot, enum slot_state state)
 {
@@ -158,14 +132,6 @@ static inline enum slot_state
 slot_state(const struct slot *slot)
 {
     return (enum slot_state)atomic_load_explicit(&slot->state, memory_order_acquire);
-}
-
-/* It takes requests, and will go on doing so. */
-static inline bool
-slot_is_serving(const struct slot *slot)
-{
-    enum slot_state state = slot_state(slot);
-    return state == SLOT_READY || state == SLOT_IDLE || state == SLOT_BUSY;
 }
 
 /* Worker, main thread: shows that it is alive. `now_ns` is monotonic. */

@@ -48,42 +48,6 @@ test_slots_run_out(void **state)
     slots_fini(&slots);
 }
 
-static struct slot *
-serving(struct slots *slots, uint64_t connections, uint32_t arriving)
-{
-    struct slot *slot = slots_take(slots, 1, 1);
-    assert_non_null(slot);
-    slot_set_state(slot, SLOT_READY);
-    metric_add(&slot->metrics.open_connections, connections);
-    atomic_store(&slot->arriving, arriving);
-    return slot;
-}
-
-static void
-test_the_fewest_connections(void **state)
-{
-    (void)state;
-    struct slots slots;
-    assert_int_equal(slots_init(&slots, 4), 0);
-    struct slot *self = serving(&slots, 0, 0);
-    assert_null(slots_fewest_connections(&slots, self));
-    struct slot *many = serving(&slots, 2, 7);
-    assert_ptr_equal(slots_fewest_connections(&slots, self), many);
-    struct slot *few = serving(&slots, 8, 0);
-    assert_ptr_equal(slots_fewest_connections(&slots, self), few);
-    struct slot *leaving = serving(&slots, 1, 0);
-    assert_ptr_equal(slots_fewest_connections(&slots, self), leaving);
-    static const enum slot_state NOT[] = {SLOT_BOOTING, SLOT_RETIRING, SLOT_DRAINING, SLOT_EXITING};
-    for (size_t i = 0; i < ARRAY_LEN(NOT); i++) {
-        slot_set_state(leaving, NOT[i]);
-        assert_ptr_equal(slots_fewest_connections(&slots, self), few);
-    }
-    slot_release(few);
-    assert_ptr_equal(slots_fewest_connections(&slots, self), many);
-    assert_ptr_equal(slots_fewest_connections(&slots, many), self);
-    slots_fini(&slots);
-}
-
 static void
 test_a_child_writes_and_the_parent_reads(void **state)
 {
@@ -177,7 +141,6 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots_are_taken_and_released),
         cmocka_unit_test(test_slots_run_out),
-        cmocka_unit_test(test_the_fewest_connections),
         cmocka_unit_test(test_a_child_writes_and_the_parent_reads),
         cmocka_unit_test(test_requests_are_cut_and_end),
         cmocka_unit_test(test_a_record_that_was_cut_short_is_not_believed),
