@@ -107,9 +107,9 @@ bind_tcp(struct listener *l, const struct sockaddr *sockaddr, socklen_t length, 
     return rc < 0 ? fail(-rc, ret_error) : 0;
 }
 
-/* Family and names, from the kernel; the address in `ret_sockaddr`. */
+/* Family and names, from the kernel. */
 static int
-learn_name(struct listener *l, struct sockaddr_storage *ret_sockaddr, socklen_t *ret_length)
+learn_name(struct listener *l)
 {
     struct sockaddr_storage storage = {0};
     socklen_t length = sizeof(storage);
@@ -124,26 +124,21 @@ learn_name(struct listener *l, struct sockaddr_storage *ret_sockaddr, socklen_t 
         memcpy(l->path, un->sun_path, MIN_OF(sizeof(un->sun_path), sizeof(l->path)));
         l->path[sizeof(l->path) - 1] = '\0';
     }
-    *ret_sockaddr = storage;
-    *ret_length = length;
     return 0;
 }
 
 /* What every listener needs once it is bound. */
 static int
-make_ready(struct listener *l, int backlog, bool only_bind, char **ret_error)
+make_ready(struct listener *l, int backlog, char **ret_error)
 {
-    struct sockaddr_storage sockaddr;
-    socklen_t length = 0;
-    int rc = learn_name(l, &sockaddr, &length);
+    int rc = learn_name(l);
     if (rc == 0) {
         rc = fd_set_nonblocking(l->fd, true);
     }
     if (rc == 0) {
-        rc = fd_set_cloexec(l->fd, false);
+        rc = fd_set_cloexec(l->fd, true);
     }
-    if (rc == 0 && !only_bind) {
-        l->listening = true;
+    if (rc == 0) {
         rc = listen(l->fd, backlog) < 0 ? -errno : 0;
     }
     return rc < 0 ? fail(-rc, ret_error) : 0;
@@ -164,8 +159,7 @@ open_at(struct listener *ret_listener, const struct sockaddr_storage *sockaddr, 
                  : bind_tcp(&l, (const struct sockaddr *)sockaddr, length, options->reuse_port,
                             ret_error);
     if (rc == 0) {
-        bool only_bind = options->only_bind && sockaddr->ss_family != AF_UNIX;
-        rc = make_ready(&l, options->backlog, only_bind, ret_error);
+        rc = make_ready(&l, options->backlog, ret_error);
     }
     if (rc < 0) {
         listener_unlink(&l);
@@ -195,22 +189,6 @@ listener_open(struct listener *listener, const struct addr *addr,
 }
 
 int
-listener_clone(struct listener *ret_clone, const struct listener *original,
-               const struct listener_options *options, char **ret_error)
-{
-    struct listener bound = *original;
-    struct sockaddr_storage sockaddr = {0};
-    socklen_t length = 0;
-
-    int rc = learn_name(&bound, &sockaddr, &length);
-    if (rc < 0) {
-        return fail(-rc, ret_error);
-    }
-    ret_clone->addr = original->addr;
-    return open_at(ret_clone, &sockaddr, length, options, ret_error);
-}
-
-int
 listener_adopt(struct listener *listener, int fd, int backlog, bool unlink_later, char **ret_error)
 {
     struct listener l = {.fd = fd, .addr = {.kind = ADDR_FD, .fd = fd}};
@@ -227,7 +205,7 @@ listener_adopt(struct listener *listener, int fd, int backlog, bool unlink_later
         *ret_error = mem_printf("file descriptor %d is not a stream socket", fd);
         return -ESOCKTNOSUPPORT;
     }
-    int rc = make_ready(&l, backlog, false, ret_error);
+    int rc = make_ready(&l, backlog, ret_error);
     if (rc < 0) {
         return rc;
     }

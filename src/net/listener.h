@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Listening sockets: opened from an address, or adopted from whoever started the server (fd://N,
- * systemd, an arbiter that re-executes itself). They are non-blocking and inheritable: workers and
- * the next program of an upgrade use the same descriptors.
+ * systemd, an arbiter that re-executes itself). They are non-blocking, and closed on exec: what the
+ * application runs must not keep a port. An upgrade hands them on on purpose.
  *
  * The arbiter owns them; a worker has its own copy of the array with the same descriptors. The
  * file of a unix socket belongs to the listener that made it and is removed with it, but only as
@@ -23,7 +23,6 @@ struct listener {
     int fd;           /* owned; -1: none */
     uint32_t id;      /* the arbiter's number of the address, kept while the socket is; 0: none */
     int family;       /* AF_INET, AF_INET6 or AF_UNIX */
-    bool listening;   /* false: bound, to reserve the address for sockets with SO_REUSEPORT */
     struct addr addr; /* as the settings wrote it; of adopted sockets: ADDR_FD */
     dev_t path_dev;   /* unix: the socket's file; path_ino 0: not ours to remove */
     ino_t path_ino;
@@ -33,11 +32,10 @@ struct listener {
 
 struct listener_options {
     int backlog;
-    bool reuse_port;
-    bool only_bind; /* do not listen yet */
-    mode_t umask;   /* of the unix socket's file, */
-    uid_t uid;      /* ... its owner */
-    gid_t gid;      /* ... and group */
+    bool reuse_port; /* other servers may listen at the same address */
+    mode_t umask;    /* of the unix socket's file, */
+    uid_t uid;       /* ... its owner */
+    gid_t gid;       /* ... and group */
 };
 
 /* One attempt. A stale unix socket is replaced; one on which a server listens is -EADDRINUSE, as a
@@ -49,11 +47,6 @@ int listener_open(struct listener *listener, const struct addr *addr,
  * listener_open(); the descriptor stays the caller's then. */
 int listener_adopt(struct listener *listener, int fd, int backlog, bool unlink_later,
                    char **ret_error) NODISCARD;
-
-/* A second socket at the very address of a listener that has only bound it (SO_REUSEPORT), this one
- * listening. Errors as listener_open(). */
-int listener_clone(struct listener *ret_clone, const struct listener *original,
-                   const struct listener_options *options, char **ret_error) NODISCARD;
 
 /* Closes the descriptor; nothing happens if there is none. */
 void listener_close(struct listener *listener);

@@ -114,6 +114,7 @@ become_arbiter(struct arbiter *a, pid_t arbiter_pid, const sigset_t *mask)
         _exit(EXIT_CONFIG_ERROR);
     }
     add_variables(a, arbiter_pid);
+    sockets_bequeath(a);
     if (chdir(a->start_directory) < 0) {
         log_error("Can't change to '%s': %s", a->start_directory, strerror(errno));
     }

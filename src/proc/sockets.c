@@ -2,6 +2,7 @@
 #include "proc/sockets.h"
 
 #include "base/buf.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "config/config.h"
@@ -97,7 +98,6 @@ options_from(const struct config *cfg)
     return (struct listener_options){
         .backlog = (int)MIN_OF(cfg->backlog, INT_MAX),
         .reuse_port = cfg->reuse_port,
-        .only_bind = cfg->reuse_port,
         .umask = (mode_t)cfg->umask,
         .uid = (uid_t)cfg->user,
         .gid = (gid_t)cfg->group,
@@ -265,7 +265,6 @@ open_or_keep(const struct arbiter *a, const struct config *cfg, const char *text
     char *error = NULL;
 
     options.reuse_port = a->cfg->reuse_port;
-    options.only_bind = a->cfg->reuse_port;
     int rc = addr_parse(text, &addr, &error);
     if (rc < 0) {
         log_error("%s", error);
@@ -390,7 +389,7 @@ sockets_fd_list(const struct arbiter *a, bool only_owned)
     buf_init(&text, FD_LIST_MAX_BYTES);
     for (size_t i = 0; i < a->listener_count; i++) {
         const struct listener *listener = &a->listeners[i];
-        if (!listener->listening || (only_owned && listener->path_ino == 0)) {
+        if (only_owned && listener->path_ino == 0) {
             continue;
         }
         if (buf_printf(&text, "%s%d", text.len > 0 ? "," : "", listener->fd) < 0) {
@@ -400,27 +399,11 @@ sockets_fd_list(const struct arbiter *a, bool only_owned)
     return join(&text);
 }
 
-int
-sockets_make_own(struct arbiter *a)
+void
+sockets_bequeath(const struct arbiter *a)
 {
-    struct listener_options options = options_from(a->cfg);
-    options.only_bind = false;
     for (size_t i = 0; i < a->listener_count; i++) {
-        struct listener *listener = &a->listeners[i];
-        struct listener own;
-        char *error = NULL;
-        if (listener->listening) {
-            continue; /* a unix socket */
-        }
-        int rc = listener_clone(&own, listener, &options, &error);
-        if (rc < 0) {
-            log_error("connection to %s failed: %s", listener->name, error);
-            free(error);
-            return rc;
-        }
-        own.id = listener->id;
-        listener_close(listener);
-        *listener = own;
+        int rc = fd_set_cloexec(a->listeners[i].fd, false);
+        (void)rc; /* an open descriptor has flags */
     }
-    return 0;
 }

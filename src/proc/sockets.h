@@ -39,9 +39,8 @@ void sockets_close(struct arbiter *arbiter);
 /* "http://127.0.0.1:8000,unix:/run/saola.sock", to be released with free(). */
 char *sockets_describe(const struct arbiter *arbiter) NODISCARD;
 
-/* In a worker, with reuse_port: replaces the array by listeners of its own at the same addresses.
- * Negative errno; the log says why. */
-int sockets_make_own(struct arbiter *arbiter) NODISCARD;
+/* In the process that becomes the next arbiter: the listeners stay open over exec. */
+void sockets_bequeath(const struct arbiter *arbiter);
 
 /* The descriptors, separated by commas, of all listeners, or of those whose files are ours to
  * remove; to be released with free(). For the arbiter that replaces this one. */

@@ -9,7 +9,6 @@
 #include "log/log.h"
 #include "proc/arbiter.h"
 #include "proc/signals.h"
-#include "proc/sockets.h"
 #include "proc/title.h"
 
 #include <errno.h>
@@ -47,9 +46,6 @@ become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
     panic_set_record(child->slot->panic, sizeof(child->slot->panic));
     arbiter_set_title(a, "worker");
     log_info("Booting worker with pid: %d", (int)child->pid);
-    if (sockets_make_own(a) < 0) {
-        _exit(EXIT_WORKER_BOOT_ERROR);
-    }
     struct worker_start *start = mem_zalloc(sizeof(*start));
     *start = (struct worker_start){
         .slot = child->slot,
