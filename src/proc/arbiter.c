@@ -7,13 +7,13 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/manage.h"
+#include "proc/notify.h"
 #include "proc/recycle.h"
 #include "proc/reexec.h"
 #include "proc/reload.h"
 #include "proc/signals.h"
 #include "proc/sockets.h"
 #include "proc/startup.h"
-#include "proc/systemd.h"
 #include "proc/title.h"
 
 #include <errno.h>
@@ -27,9 +27,10 @@ enum {
     WAIT_MAX_MS = 1000, /* heartbeats are looked at so often */
 };
 
-/* The arbiter has not run for so long: it was stopped (SIGSTOP, a frozen container), and the
- * workers perhaps with it. */
+/* The arbiter has not run for so long, or has been woken so late: it was stopped (SIGSTOP, a frozen
+ * container), and the workers perhaps with it. */
 static const int64_t STALL_NS = 3 * NS_PER_SEC;
+static const int64_t OVERSLEPT_NS = NS_PER_SEC / 4;
 
 /* After INT or QUIT in a graceful stop, and after KILL. */
 static const int64_t QUICK_STOP_NS = 2 * NS_PER_SEC;
@@ -42,6 +43,7 @@ arbiter_init(struct arbiter *a, const struct config *cfg)
     a->signal_fd = -1;
     a->notify_fds[0] = a->notify_fds[1] = -1;
     a->alive_fds[0] = a->alive_fds[1] = -1;
+    a->predecessor_fd = -1;
     list_init(&a->children);
     oom_counter_init(&a->oom);
 }
@@ -130,12 +132,26 @@ arbiter_stop(struct arbiter *a, int signal_number, int exit_code, const char *re
     a->exit_code = exit_code;
     a->reason = reason;
     a->stop_deadline_ns = clock_mono_ns() + a->cfg->graceful_timeout * NS_PER_SEC;
-    int rc = systemd_notify("STOPPING=1\n");
-    (void)rc;
+    notify_stopping(a);
     sockets_close(a);
-    rc = a->host->listeners_changed(a->context);
+    int rc = a->host->listeners_changed(a->context);
     (void)rc; /* only the list that hooks see */
     manage_signal_all(a, signal_number);
+}
+
+/* TERM. With shutdown_delay the workers serve on for a while, because load balancers still send
+ * connections; a second signal, or a successor that takes them, makes that pointless. */
+static void
+begin_stop(struct arbiter *a)
+{
+    if (a->cfg->shutdown_delay == 0 || a->stop_at_ns != 0 || a->successor_pid != 0) {
+        arbiter_stop(a, SIGTERM, 0, NULL);
+        return;
+    }
+    log_info("Accepting connections for %lld s more (shutdown_delay)",
+             (long long)a->cfg->shutdown_delay);
+    a->stop_at_ns = clock_mono_ns() + clock_seconds(a->cfg->shutdown_delay);
+    notify_stopping(a);
 }
 
 static void
@@ -210,7 +226,7 @@ act_on(struct arbiter *a, int number)
 {
     switch (number) {
     case SIGTERM:
-        arbiter_stop(a, SIGTERM, 0, NULL);
+        begin_stop(a);
         return 0;
     case SIGINT:
     case SIGQUIT:
@@ -276,6 +292,9 @@ arbiter_turn(struct arbiter *a)
     manage_reap(a, now_ns);
     manage_look(a, now_ns);
     reexec_look(a);
+    if (a->stop_at_ns != 0 && now_ns >= a->stop_at_ns) {
+        arbiter_stop(a, SIGTERM, 0, NULL);
+    }
     if (a->phase == ARBITER_RUNNING) {
         manage_punish(a, now_ns);
         recycle_look(a, now_ns);
@@ -287,6 +306,7 @@ arbiter_turn(struct arbiter *a)
     if (a->phase == ARBITER_STOPPING) {
         progress_stop(a, clock_mono_ns());
     }
+    notify_look(a, clock_mono_ns());
     return a->phase != ARBITER_ENDED;
 }
 
@@ -294,6 +314,10 @@ static int
 wait_ms(const struct arbiter *a)
 {
     int64_t next_ns = a->phase == ARBITER_STOPPING ? a->stop_deadline_ns : manage_next_ns(a);
+    next_ns = MIN_OF(next_ns, notify_next_ns(a));
+    if (a->stop_at_ns != 0 && a->phase == ARBITER_RUNNING) {
+        next_ns = MIN_OF(next_ns, a->stop_at_ns);
+    }
     int64_t now_ns = clock_mono_ns();
     if (next_ns <= now_ns) {
         return 0;
@@ -308,6 +332,13 @@ arbiter_wait(struct arbiter *a)
     struct pollfd pollfds[] = {
         {.fd = a->signal_fd, .events = POLLIN},
         {.fd = a->notify_fds[0], .events = POLLIN},
+        {.fd = a->predecessor_fd, .events = POLLIN},
     };
-    poll(pollfds, ARRAY_LEN(pollfds), wait_ms(a));
+    int timeout_ms = wait_ms(a);
+    int64_t until_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    poll(pollfds, ARRAY_LEN(pollfds), timeout_ms);
+    int64_t now_ns = clock_mono_ns();
+    if (now_ns - until_ns > OVERSLEPT_NS) {
+        a->resumed_ns = now_ns;
+    }
 }

@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "base/macros.h"
 #include "net/listener.h"
+#include "proc/notify.h"
 #include "proc/obituary.h"
 #include "proc/pidfile.h"
 #include "proc/slot.h"
@@ -137,6 +138,7 @@ struct arbiter {
     uint32_t last_listener_id;
     struct pidfile pidfile;
     struct oom_counter oom;
+    struct notify notify;
 
     int64_t target; /* workers there should be */
     uint32_t last_age;
@@ -155,12 +157,14 @@ struct arbiter {
     int64_t awake_ns;   /* when the last wait ended */
     int64_t resumed_ns; /* workers are not late before this and their timeout */
 
+    int64_t stop_at_ns;       /* shutdown_delay: begins to stop then; 0: nobody has asked */
     int64_t stop_deadline_ns; /* when stopping: then KILL */
     bool killed;              /* KILL has been sent to all */
 
     bool systemd;          /* the sockets came from systemd, and are not ours to change */
     bool daemonized;       /* WINCH is heeded */
     pid_t predecessor_pid; /* the arbiter that executed this one; 0: none, or gone */
+    int predecessor_fd;    /* readable when it is gone; -1: none, or the kernel has no pidfd */
     pid_t successor_pid;   /* the arbiter that this one has executed; 0: none */
     char **start_env;      /* owned: the environment as it was at the start */
 };

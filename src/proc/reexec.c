@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "proc/reexec.h"
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/arbiter.h"
+#include "proc/notify.h"
 #include "proc/signals.h"
 #include "proc/sockets.h"
-#include "proc/systemd.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { EXTRA_VARIABLES = 4 };
@@ -37,8 +39,15 @@ is_private(const char *entry)
     return false;
 }
 
+/* The watchdog will watch the next arbiter too, once it is the main process. */
+static bool
+is_watchdog_of_this(const struct arbiter *a, const char *entry)
+{
+    return a->notify.watchdog_ns > 0 && strncmp(entry, "WATCHDOG_PID=", 13) == 0;
+}
+
 static char **
-copy_environment(void)
+copy_environment(const struct arbiter *a)
 {
     size_t count = 0;
     size_t kept = 0;
@@ -47,11 +56,23 @@ copy_environment(void)
     }
     char **copy = mem_array(count + EXTRA_VARIABLES + 1, sizeof(*copy));
     for (size_t i = 0; i < count; i++) {
-        if (!is_private(environ[i])) {
+        if (!is_private(environ[i]) && !is_watchdog_of_this(a, environ[i])) {
             copy[kept++] = mem_strdup(environ[i]);
         }
     }
     return copy;
+}
+
+/* -1: the kernel has none (before Linux 5.3), or forbids it. */
+static int
+open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    return -1;
+#endif
 }
 
 void
@@ -64,8 +85,9 @@ reexec_init(struct arbiter *a)
     if (text && num_from_dec(span_str(text), &pid) == 0 && pid <= INT_MAX &&
         (pid_t)pid == getppid()) {
         a->predecessor_pid = (pid_t)pid;
+        a->predecessor_fd = open_pidfd((pid_t)pid);
     }
-    a->start_env = copy_environment();
+    a->start_env = copy_environment(a);
 }
 
 void
@@ -76,6 +98,7 @@ reexec_fini(struct arbiter *a)
     }
     free(a->start_env);
     a->start_env = NULL;
+    fd_close(&a->predecessor_fd);
 }
 
 void
@@ -152,10 +175,15 @@ reexec_start(struct arbiter *a)
     return 0;
 }
 
+/* The file of the predecessor would keep its place if that was killed and nobody has waited for it:
+ * a zombie has a pid. */
 static void
-take_over_pidfile(struct arbiter *a)
+take_over_pidfile(struct arbiter *a, pid_t predecessor_pid)
 {
     char *error = NULL;
+    if (a->cfg->pidfile && pidfile_owner(a->cfg->pidfile) == predecessor_pid) {
+        unlink(a->cfg->pidfile);
+    }
     if (pidfile_move(&a->pidfile, a->cfg->pidfile, &error) < 0) {
         log_error("%s", error);
         free(error);
@@ -169,11 +197,9 @@ reexec_look(struct arbiter *a)
         return;
     }
     log_info("Master has been promoted.");
+    take_over_pidfile(a, a->predecessor_pid);
     a->predecessor_pid = 0;
-    take_over_pidfile(a);
+    fd_close(&a->predecessor_fd);
     arbiter_set_title(a, "master");
-    char state[64];
-    snprintf(state, sizeof(state), "MAINPID=%d\nREADY=1\n", (int)getpid());
-    int rc = systemd_notify(state);
-    (void)rc; /* nobody may have asked */
+    notify_promoted(a);
 }

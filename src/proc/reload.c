@@ -7,6 +7,7 @@
 #include "log/log.h"
 #include "proc/arbiter.h"
 #include "proc/manage.h"
+#include "proc/notify.h"
 #include "proc/sockets.h"
 
 #include <stdlib.h>
@@ -89,6 +90,7 @@ reload_serve(struct arbiter *a)
     }
     a->reload_wanted = false;
     log_info("Hang up: %s", arbiter_name(a));
+    notify_reloading(a);
     if (a->host->reload(a->context, &cfg) < 0) {
         log_error("The configuration could not be read; everything stays as it was.");
         return;

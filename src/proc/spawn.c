@@ -41,6 +41,7 @@ become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
     signals_reset(mask);
     fd_close(&a->alive_fds[1]);
     fd_close(&a->notify_fds[0]);
+    fd_close(&a->predecessor_fd);
     pidfile_fini(&a->pidfile);
     child->pid = getpid();
     panic_set_record(child->slot->panic, sizeof(child->slot->panic));

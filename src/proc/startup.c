@@ -8,11 +8,11 @@
 #include "log/log.h"
 #include "proc/arbiter.h"
 #include "proc/daemon.h"
+#include "proc/notify.h"
 #include "proc/privileges.h"
 #include "proc/reexec.h"
 #include "proc/signals.h"
 #include "proc/sockets.h"
-#include "proc/systemd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -120,16 +120,11 @@ announce(struct arbiter *a)
 {
     char *addresses = sockets_describe(a);
     const char *class = a->cfg->worker_class.uri;
-    char *state = mem_printf("READY=1\nSTATUS=%s arbiter booted\n", a->program);
 
     log_debug("Arbiter booted");
     log_info("Listening at: %s (%d)", addresses, (int)getpid());
     log_info("Using worker: %s", class ? class : "a class of the configuration");
-    int rc = systemd_notify(state);
-    if (rc < 0) {
-        log_warning("Can't notify systemd: %s", strerror(-rc));
-    }
-    free(state);
+    notify_starting(a);
     free(addresses);
 }
 
@@ -139,6 +134,7 @@ announce(struct arbiter *a)
 static int
 prepare(struct arbiter *a)
 {
+    notify_init(a);
     reexec_init(a);
     int rc = a->cfg->daemon ? daemon_detach(a) : 0;
     if (rc < 0) {

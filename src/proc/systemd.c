@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+static const uint64_t WATCHDOG_MAX_US = UINT64_C(1) << 40; /* twelve days */
+
 static uint64_t
 number_in_env(const char *name)
 {
@@ -29,6 +31,16 @@ systemd_listen_fds(void)
     }
     uint64_t n = number_in_env("LISTEN_FDS");
     return n <= INT_MAX - SYSTEMD_FIRST_FD ? (int)n : 0;
+}
+
+int64_t
+systemd_watchdog_us(void)
+{
+    if (getenv("WATCHDOG_PID") && number_in_env("WATCHDOG_PID") != (uint64_t)getpid()) {
+        return 0;
+    }
+    uint64_t us = number_in_env("WATCHDOG_USEC");
+    return us <= WATCHDOG_MAX_US ? (int64_t)us : 0;
 }
 
 int

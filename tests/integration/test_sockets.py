@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import stat
@@ -168,18 +167,6 @@ def test_systemd_unix_socket_is_not_removed(serve: Serve, tmp_path: Path) -> Non
 def test_listen_fds_of_another_process_are_ignored(serve: Serve) -> None:
     server = serve(env={"LISTEN_FDS": "1", "LISTEN_PID": "1"})
     hello(server)
-
-
-@pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_is_notified(serve: Serve, tmp_path: Path, abstract: bool) -> None:
-    name = f"@test-{os.getpid()}" if abstract else str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind("\0" + name[1:] if abstract else name)
-        sock.settimeout(10)
-        serve(env={"NOTIFY_SOCKET": name})
-        message = sock.recv(4096).decode()
-        assert message.splitlines()[0] == "READY=1"
-        assert message.splitlines()[1].startswith("STATUS=")
 
 
 def test_reuse_port(serve: Serve) -> None:

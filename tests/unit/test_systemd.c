@@ -90,14 +90,42 @@ test_notify_nobody(void **state)
     unsetenv("NOTIFY_SOCKET");
 }
 
+static int64_t
+watchdog(const char *pid, const char *us)
+{
+    setenv("WATCHDOG_USEC", us, 1);
+    if (pid) {
+        setenv("WATCHDOG_PID", pid, 1);
+    }
+    int64_t result = systemd_watchdog_us();
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+    return result;
+}
+
+static void
+test_watchdog(void **state)
+{
+    (void)state;
+    char pid[32];
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    assert_int_equal(watchdog(pid, "30000000"), 30000000);
+    assert_int_equal(watchdog(NULL, "30000000"), 30000000);
+    assert_int_equal(watchdog("1", "30000000"), 0);
+    assert_int_equal(watchdog("", "30000000"), 0);
+    assert_int_equal(watchdog(pid, "0"), 0);
+    assert_int_equal(watchdog(pid, "soon"), 0);
+    assert_int_equal(watchdog(pid, "18446744073709551615"), 0);
+    assert_int_equal(systemd_watchdog_us(), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_listen_fds),
-        cmocka_unit_test(test_notify_path),
-        cmocka_unit_test(test_notify_abstract),
-        cmocka_unit_test(test_notify_nobody),
+        cmocka_unit_test(test_listen_fds),      cmocka_unit_test(test_notify_path),
+        cmocka_unit_test(test_notify_abstract), cmocka_unit_test(test_notify_nobody),
+        cmocka_unit_test(test_watchdog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
