@@ -8,6 +8,7 @@ are its callbacks.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -86,9 +87,17 @@ class Arbiter:
         self._set_env(self.cfg)
         if self.cfg.preload_app:
             try:
-                self.app.wsgi()
+                self._load_application()
             except AppImportError as error:
                 raise RuntimeError(str(error)) from None
+
+    def _load_application(self) -> None:
+        """Loads the application, once, for all workers to come. What it consists of will be there
+        for good: the collector of the workers is not to touch, and so copy, its pages."""
+        if self.app.callable is None:
+            self.app.wsgi()
+            gc.collect()
+            gc.freeze()
 
     def _set_env(self, cfg: Config) -> None:
         for name, value in cfg.env.items():
@@ -118,7 +127,7 @@ class Arbiter:
                 self.app.reload()
                 self._set_env(self.app.cfg)
                 if self.app.cfg.preload_app:
-                    self.app.wsgi()
+                    self._load_application()
         except SystemExit:
             # What is wrong with the settings was for the user at the terminal.
             self.log.error("Reading the configuration failed:\n%s", said.getvalue().strip())

@@ -16,6 +16,17 @@ class HaltServer(BaseException):
         return f"<HaltServer {self.reason!r} {self.exit_status}>"
 
 
+class RequestTimeout(BaseException):
+    """Raised in a request that has taken longer than request_timeout.
+
+    A BaseException, as asyncio.CancelledError is: what frameworks do with the errors of an
+    application is not to keep it alive. Whoever catches it has to be brief, or to ask for more time
+    by environ["saola.extend_deadline"].
+    """
+
+    __module__ = "saola"  # where it is to be imported from
+
+
 class ConfigError(Exception):
     """A setting has a value that it cannot have."""
 

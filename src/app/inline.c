@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/inline.h"
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -51,10 +52,18 @@ inline_handover(void *context, bool to_standby)
 }
 
 static int
+inline_look(void *context)
+{
+    struct inline_executor *inline_executor = context;
+    return deadline_look(&inline_executor->deadline, clock_mono_ns());
+}
+
+static int
 inline_start(struct executor *executor)
 {
     struct inline_executor *inline_executor = inline_of(executor);
     inline_executor->standby.handover = inline_handover;
+    inline_executor->standby.look = deadline_is_on(&inline_executor->deadline) ? inline_look : NULL;
     inline_executor->standby.context = inline_executor;
     return standby_start(&inline_executor->standby, inline_executor->server->loop);
 }
@@ -143,6 +152,8 @@ inline_wait(struct executor *executor, struct request *request)
     standby_recall(&inline_executor->standby);
     loop_turn_end(loop);
     int timeout_ms = loop_timeout_ms(loop, WAIT_MAX_MS);
+    int look_ms = inline_look(inline_executor);
+    timeout_ms = MIN_OF(timeout_ms, look_ms);
     loop_unlock(loop);
     int n = loop_wait(loop, timeout_ms);
     (void)n; /* an interruption is as good as an event: the caller looks again */

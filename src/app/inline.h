@@ -8,6 +8,7 @@
 #ifndef SAOLA_APP_INLINE_H
 #define SAOLA_APP_INLINE_H
 
+#include "app/deadline.h"
 #include "app/executor.h"
 #include "base/list.h"
 #include "net/standby.h"
@@ -26,7 +27,8 @@ struct inline_executor {
     struct list ready;    /* struct request, oldest first; loop lock */
     struct conn *current; /* whose request was the last to be run; loop lock */
     struct standby standby;
-    bool stopping; /* main thread: no further request is to be run */
+    struct deadline deadline; /* of the request that runs; off at first */
+    bool stopping;            /* main thread: no further request is to be run */
     /* Main thread, lock not held: a request is about to run, or has been; NULL: nobody asks. */
     void (*observe)(void *context, struct request *request);
     void (*idle)(void *context); /* while the application waits for a slow peer: still alive */

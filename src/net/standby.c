@@ -100,6 +100,10 @@ drive(struct standby *standby, uint64_t visits)
     }
     while (standby->driving) {
         int timeout_ms = loop_timeout_ms(loop, WAIT_MAX_MS);
+        if (standby->look) {
+            int look_ms = standby->look(standby->context);
+            timeout_ms = MIN_OF(timeout_ms, look_ms);
+        }
         loop_unlock(loop);
         wait_for_events(standby, timeout_ms);
         loop_lock(loop);

@@ -41,6 +41,9 @@ struct standby {
     /* Called with the loop's lock held when the standby takes over (true) and when the main thread
      * is back (false): a sync worker takes its listeners out meanwhile. */
     void (*handover)(void *context, bool to_standby);
+    /* While it drives, with the lock held: something else to look at. Returns in how many
+     * milliseconds it wants to be called again. NULL: there is nothing. */
+    int (*look)(void *context);
     void *context;
 };
 

@@ -43,6 +43,9 @@ enum {
 /* From ABRT to KILL, and what a worker gets beyond graceful_timeout, which it watches itself. */
 static const int64_t GRACE_NS = NS_PER_SEC;
 
+/* From the deadline of a request, when its application is interrupted, to the end of the worker. */
+static const int64_t REQUEST_GRACE_NS = 5 * NS_PER_SEC;
+
 struct child *
 child_at(struct list *node)
 {
@@ -167,6 +170,14 @@ boot_limit_ns(const struct config *cfg)
     return limit_ns;
 }
 
+/* When its request has had the time to end after it was told to. */
+static int64_t
+request_late_ns(const struct arbiter *a, const struct child *child)
+{
+    int64_t deadline_ns = slot_request_deadline(child->slot);
+    return deadline_ns > 0 ? MAX_OF(deadline_ns, a->resumed_ns) + REQUEST_GRACE_NS : INT64_MAX;
+}
+
 /* When the child is late if nothing changes; INT64_MAX: never. */
 static int64_t
 late_ns(const struct arbiter *a, const struct child *child)
@@ -179,15 +190,16 @@ late_ns(const struct arbiter *a, const struct child *child)
         int64_t begun_ns = MAX_OF(child->forked_ns, a->resumed_ns);
         return limit_ns == INT64_MAX ? INT64_MAX : begun_ns + limit_ns;
     }
-    if (a->cfg->timeout == 0) {
-        return INT64_MAX;
+    int64_t late_ns = request_late_ns(a, child);
+    if (a->cfg->timeout > 0) {
+        int64_t seen_ns = MAX_OF(slot_last_heartbeat(child->slot), a->resumed_ns);
+        late_ns = MIN_OF(late_ns, seen_ns + clock_seconds(a->cfg->timeout));
     }
-    int64_t seen_ns = MAX_OF(slot_last_heartbeat(child->slot), a->resumed_ns);
-    return seen_ns + clock_seconds(a->cfg->timeout);
+    return late_ns;
 }
 
 static void
-punish(struct child *child, int64_t now_ns)
+punish(const struct arbiter *a, struct child *child, int64_t now_ns)
 {
     if (child->kill_at_ns != 0) {
         if (!child->aborted) {
@@ -201,6 +213,9 @@ punish(struct child *child, int64_t now_ns)
     } else if (!child->ready) {
         log_critical("WORKER BOOT TIMEOUT (pid:%d)", (int)child->pid);
         abort_child(child, now_ns);
+    } else if (now_ns >= request_late_ns(a, child)) {
+        log_critical("REQUEST TIMEOUT (pid:%d)", (int)child->pid);
+        abort_child(child, now_ns);
     } else {
         log_critical("WORKER TIMEOUT (pid:%d)", (int)child->pid);
         abort_child(child, now_ns);
@@ -213,7 +228,7 @@ manage_punish(struct arbiter *a, int64_t now_ns)
     for (EACH_CHILD(a, node, next)) {
         struct child *child = child_at(node);
         if (now_ns >= late_ns(a, child)) {
-            punish(child, now_ns);
+            punish(a, child, now_ns);
         }
     }
 }

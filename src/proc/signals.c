@@ -107,6 +107,13 @@ signals_unblock(const sigset_t *mask)
     sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
+int
+signals_deadline(void)
+{
+    /* Beside those that systemd, container runtimes and debuggers use. */
+    return SIGRTMIN + 8;
+}
+
 const char *
 signals_name(int signal_number)
 {

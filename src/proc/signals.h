@@ -32,6 +32,10 @@ void signals_reset(const sigset_t *mask);
 void signals_block(sigset_t *ret_mask);
 void signals_unblock(const sigset_t *mask);
 
+/* The real-time signal with which a worker interrupts its own application when a request is late.
+ * (glibc makes the number of SIGRTMIN a function.) */
+int signals_deadline(void);
+
 /* "SIGTERM", of any signal that a wait status may show. */
 const char *signals_name(int signal_number);
 

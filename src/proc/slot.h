@@ -67,6 +67,8 @@ struct slot_request {
     _Atomic uint32_t sequence;
     _Atomic uint32_t active;    /* 1 between begin and end */
     _Atomic int64_t started_ns; /* monotonic */
+    /* When request_timeout ends it; 0: never. Not under the sequence: it moves by itself. */
+    _Atomic int64_t deadline_ns;
     uint8_t method_len;
     uint8_t peer_len;
     uint16_t uri_len; /* bytes below, which may be less than the URI had */
@@ -150,6 +152,13 @@ slot_last_heartbeat(const struct slot *slot)
 /* Worker: a request begins and ends. Texts are cut to what fits. */
 void slot_request_begin(struct slot *slot, struct span method, struct span uri, struct span peer,
                         int64_t now_ns);
+
+/* When the request in progress is late, 0 if never. */
+static inline int64_t
+slot_request_deadline(const struct slot *slot)
+{
+    return atomic_load_explicit(&slot->request.deadline_ns, memory_order_relaxed);
+}
 
 static inline void
 slot_request_end(struct slot *slot)

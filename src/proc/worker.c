@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "proc/signals.h"
 #include "proc/slot.h"
 #include "proc/spawn.h"
 
@@ -214,6 +215,8 @@ worker_init(struct worker *worker, const struct worker_start *start,
     }
     worker->server.access_log = access_log;
     inline_executor_init(&worker->executor, &worker->server, application);
+    deadline_init(&worker->executor.deadline, &start->slot->request.deadline_ns,
+                  clock_seconds(start->cfg->request_timeout), signals_deadline());
     worker->executor.observe = observe;
     worker->executor.idle = beat;
     worker->executor.context = &worker->executor;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "http/uri.h"
 #include "py/py_compat.h"
+#include "py/request_timeout.h"
 #include "py/wsgi.h"
 
 #include <string.h>
@@ -104,6 +105,7 @@ template_new(const struct environ_factory *factory, const struct wsgi_options *o
         PyDict_SetItem(dict, keys[ENVIRON_INPUT], Py_None) < 0 ||
         PyDict_SetItem(dict, keys[ENVIRON_EARLY_HINTS], Py_None) < 0 ||
         PyDict_SetItem(dict, keys[ENVIRON_SOCKET], Py_None) < 0 ||
+        set_new(dict, keys[ENVIRON_EXTEND_DEADLINE], extend_nothing_new()) < 0 ||
         PyDict_SetItem(dict, keys[ENVIRON_REQUEST_METHOD], factory->methods[HTTP_METHOD_GET]) < 0 ||
         PyDict_SetItem(dict, keys[ENVIRON_QUERY_STRING], factory->empty) < 0 ||
         PyDict_SetItem(dict, keys[ENVIRON_RAW_URI], factory->empty) < 0 ||
@@ -480,6 +482,8 @@ environ_new(struct environ_factory *factory, const struct request *request, PyOb
     if (!env || PyDict_SetItem(env, factory->keys[ENVIRON_INPUT], objects->input) < 0 ||
         PyDict_SetItem(env, factory->keys[ENVIRON_EARLY_HINTS], objects->early_hints) < 0 ||
         PyDict_SetItem(env, factory->keys[ENVIRON_SOCKET], objects->socket) < 0 ||
+        (objects->extend_deadline && PyDict_SetItem(env, factory->keys[ENVIRON_EXTEND_DEADLINE],
+                                                    objects->extend_deadline) < 0) ||
         set_request_line(factory, env, request) < 0 ||
         set_target(factory, env, request, script_name) < 0 ||
         set_connection(factory, env, request) < 0 || set_headers(factory, env, request) < 0) {

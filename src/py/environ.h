@@ -36,6 +36,7 @@ enum {
     KEY(INPUT, "wsgi.input")                       \
     KEY(EARLY_HINTS, "wsgi.early_hints")           \
     KEY(SOCKET, "gunicorn.socket")                 \
+    KEY(EXTEND_DEADLINE, "saola.extend_deadline")  \
     KEY(REQUEST_METHOD, "REQUEST_METHOD")          \
     KEY(QUERY_STRING, "QUERY_STRING")              \
     KEY(RAW_URI, "RAW_URI")                        \
@@ -88,6 +89,7 @@ struct environ_objects {
     PyObject *input;
     PyObject *early_hints;
     PyObject *socket;
+    PyObject *extend_deadline; /* NULL: as in the templates */
 };
 
 /* `errors` and `file_wrapper` go into the templates. 0, or -1 with an exception; then and later

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "net/listener.h"
+#include "proc/signals.h"
 #include "proc/spawn.h"
 #include "proc/worker.h"
 #include "py/module.h"
@@ -91,7 +92,8 @@ describe_listeners(const struct worker_start *start, struct wsgi_listener *out,
 }
 
 static struct wsgi_app *
-app_new(PyObject *module, PyObject *callable, PyObject *worker, const struct worker_start *start)
+app_new(PyObject *module, PyObject *callable, struct py_worker *worker,
+        const struct worker_start *start)
 {
     const struct config *cfg = start->cfg;
     struct wsgi_app *app = NULL;
@@ -104,7 +106,8 @@ app_new(PyObject *module, PyObject *callable, PyObject *worker, const struct wor
         .server_software = "saola/" SAOLA_VERSION,
         .multiprocess = cfg->workers > 1,
         .sendfile = cfg->sendfile,
-        .worker = worker,
+        .deadline = &worker->core.executor.deadline,
+        .worker = worker->object,
         .pre_request = cfg->pre_request,
         .post_request = cfg->post_request,
     };
@@ -123,7 +126,7 @@ load_application(PyObject *module, struct py_worker *worker, const struct worker
     if (callable == NULL) {
         return -1;
     }
-    worker->app = app_new(module, callable, worker->object, start);
+    worker->app = app_new(module, callable, worker, start);
     Py_DECREF(callable);
     return worker->app ? 0 : -1;
 }
@@ -354,6 +357,18 @@ worker_stop_method(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* The handler of the signal that the loop's driver sends. */
+static PyObject *
+worker_deadline_method(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    const struct py_worker *worker = module_state_get(module)->worker;
+    if (worker && worker->app && wsgi_app_interrupt(worker->app) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 worker_requests_method(PyObject *module, PyObject *unused)
 {
@@ -382,6 +397,8 @@ static PyMethodDef methods[] = {
     {"worker_retire", worker_retire_method, METH_NOARGS,
      "Finish what is in progress, then end: what TERM asks for."},
     {"worker_stop", worker_stop_method, METH_NOARGS, "End after the current turn of the loop."},
+    {"worker_deadline", worker_deadline_method, METH_VARARGS,
+     "Raises saola.RequestTimeout if the request that runs is late."},
     {"worker_requests", worker_requests_method, METH_NOARGS,
      "The number of requests that this worker has begun."},
     {"worker_forked", worker_forked_method, METH_NOARGS,
@@ -392,5 +409,8 @@ static PyMethodDef methods[] = {
 int
 py_worker_add(PyObject *module)
 {
+    if (PyModule_AddIntConstant(module, "SIGNAL_DEADLINE", signals_deadline()) < 0) {
+        return -1;
+    }
     return PyModule_AddFunctions(module, methods);
 }

@@ -19,6 +19,7 @@
 #include "py/module.h"
 #include "py/py_compat.h"
 #include "py/request_object.h"
+#include "py/request_timeout.h"
 #include "py/wsgi_body.h"
 #include "py/wsgi_call.h"
 #include "py/wsgi_handle.h"
@@ -28,7 +29,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { STATUS_FAILED = 500, POST_REQUEST_PARAMETERS = 4, PROBLEM_MAX_BYTES = 4096 };
+enum {
+    STATUS_FAILED = 500,
+    STATUS_TIMEOUT = 503,
+    POST_REQUEST_PARAMETERS = 4,
+    PROBLEM_MAX_BYTES = 4096
+};
 
 /* --- the end of a response --- */
 
@@ -86,15 +92,16 @@ call_fail(struct wsgi_call *call)
         }
         return;
     }
+    int status = request_timeout_matches(call->app, exception) ? STATUS_TIMEOUT : STATUS_FAILED;
     wsgi_log_failure(call->request, exception);
     if (call->taken) {
         return;
     }
     if (!call->request->response.sent) {
-        call->request->response.status = STATUS_FAILED; /* the access log line comes first */
+        call->request->response.status = status; /* the access log line comes first */
     }
     call_log_lookups(call);
-    response_fail(call->request, STATUS_FAILED, SPAN(""));
+    response_fail(call->request, status, SPAN(""));
 }
 
 /* --- the application --- */
@@ -109,7 +116,9 @@ result_close(struct wsgi_call *call, PyObject *result)
     }
     int r = py_attr_get(result, call->app->name_close, &close);
     if (r > 0) {
+        request_timeout_open(call);
         PyObject *closed = PyObject_CallNoArgs(close);
+        request_timeout_close(call);
         Py_DECREF(close);
         Py_XDECREF(closed);
         r = closed ? 0 : -1;
@@ -123,15 +132,18 @@ static void
 call_application(struct wsgi_call *call)
 {
     PyObject *arguments[3] = {NULL, call->environ, call->handles[WSGI_START_RESPONSE]};
+    request_timeout_open(call);
     PyObject *result = PyObject_Vectorcall(call->app->callable, arguments + 1,
                                            2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     wsgi_call_end_if_forked(call);
     if (!result) {
+        request_timeout_close(call);
         call_fail(call);
         return;
     }
     call->iterating = true;
     int r = wsgi_call_send_body(call, result);
+    request_timeout_close(call);
     if (r == 0 && !call->started && !call->taken) {
         PyErr_SetString(PyExc_RuntimeError, "the application did not call start_response()");
         r = -1;
@@ -223,6 +235,7 @@ call_make_environ(struct wsgi_call *call)
         .input = call->handles[WSGI_INPUT],
         .early_hints = call->handles[WSGI_EARLY_HINTS],
         .socket = call->handles[WSGI_SOCKET],
+        .extend_deadline = call->handles[WSGI_EXTEND_DEADLINE],
     };
     int r = 0;
 
@@ -283,12 +296,14 @@ wsgi_app_call(struct wsgi_app *app, struct request *request)
     struct wsgi_call call = {.app = app, .request = request};
 
     call.keep_head = app->post_request || response_wants_lookup(request);
+    request_timeout_begin(&call);
     if (wsgi_handles_attach(&call) == 0) {
         call_run(&call);
     } else {
         call_fail(&call);
     }
     call_settle(&call);
+    request_timeout_end(&call);
     wsgi_handles_detach(&call);
     if (call.taken) {
         response_abort(request);
@@ -351,7 +366,8 @@ wsgi_app_new(PyObject *module, PyObject *callable, const struct wsgi_options *op
     app->sendfile = options->sendfile;
     app->name_close = PyUnicode_InternFromString("close");
     errors = errors_stream_new(app->types->errors);
-    if (!app->name_close || !errors || hooks_init(app, options) < 0) {
+    if (!app->name_close || !errors || hooks_init(app, options) < 0 ||
+        request_timeout_init(app, options->deadline) < 0) {
         goto out;
     }
     r = environ_factory_init(&app->environments, options, errors,
@@ -375,6 +391,7 @@ wsgi_app_free(struct wsgi_app *app)
     for (int kind = 0; kind < WSGI_HANDLE_KINDS; kind++) {
         Py_CLEAR(app->spare[kind]);
     }
+    request_timeout_fini(app);
     Py_CLEAR(app->name_close);
     Py_CLEAR(app->make_response);
     Py_CLEAR(app->make_request);
@@ -384,6 +401,12 @@ wsgi_app_free(struct wsgi_app *app)
     Py_CLEAR(app->callable);
     Py_CLEAR(app->module);
     free(app);
+}
+
+int
+wsgi_app_interrupt(struct wsgi_app *app)
+{
+    return request_timeout_raise(app);
 }
 
 void

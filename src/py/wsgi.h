@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 
+struct deadline;
 struct request;
 struct wsgi_app;
 
@@ -33,10 +34,11 @@ struct wsgi_options {
     const char *server_software;           /* "saola/0.1.0" */
     bool multithread;
     bool multiprocess;
-    bool sendfile;          /* the setting: wsgi.file_wrapper may use sendfile(2) */
-    PyObject *worker;       /* what hooks get as the worker; NULL: None */
-    PyObject *pre_request;  /* hook; NULL or None: not set */
-    PyObject *post_request; /* hook, called with 4 arguments; NULL or None: not set */
+    bool sendfile;             /* the setting: wsgi.file_wrapper may use sendfile(2) */
+    struct deadline *deadline; /* of requests; kept; NULL or off: they have none */
+    PyObject *worker;          /* what hooks get as the worker; NULL: None */
+    PyObject *pre_request;     /* hook; NULL or None: not set */
+    PyObject *post_request;    /* hook, called with 4 arguments; NULL or None: not set */
 };
 
 /* Creates the types; called once per module object (saola._core). 0, or -1 with an exception. */
@@ -50,6 +52,10 @@ void wsgi_app_free(struct wsgi_app *app); /* NULL is ignored */
 /* In a child that the application has forked: the process ends when the application, or the
  * iterator of its body, returns to the server. */
 void wsgi_app_forked(struct wsgi_app *app);
+
+/* Raises saola.RequestTimeout and returns -1 if the application is running for a request that is
+ * past its deadline; otherwise 0. */
+int wsgi_app_interrupt(struct wsgi_app *app);
 
 /* Runs the application for the request, to its end: hooks, environ, the call, the body, close(),
  * request_done(). Whatever goes wrong is logged and answered here; no exception is left set. */

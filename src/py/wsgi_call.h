@@ -8,6 +8,8 @@
 #ifndef SAOLA_PY_WSGI_CALL_H
 #define SAOLA_PY_WSGI_CALL_H
 
+#include "app/deadline.h"
+#include "base/clock.h"
 #include "http/request.h"
 #include "py/environ.h"
 #include "py/wsgi.h"
@@ -31,6 +33,9 @@ struct wsgi_app {
     PyObject *make_response;            /* saola.http.wsgi.Response; likewise */
     PyObject *name_close;               /* "close" */
     PyObject *spare[WSGI_HANDLE_KINDS]; /* detached handles; NULL: make new ones */
+    PyObject *timeout_type;             /* saola.RequestTimeout; NULL: off, as the next one */
+    struct deadline *deadline;          /* of the request that runs; not owned */
+    struct wsgi_call *interruptible;    /* which may be ended by it; NULL: none at the moment */
     struct environ_factory environments;
     bool sendfile;
     bool forked; /* this process is a child that the application has forked */

@@ -55,6 +55,12 @@ wsgi_handle_dealloc(PyObject *handle)
     Py_DECREF(type);
 }
 
+static int
+count_kinds(const struct wsgi_app *app)
+{
+    return app->deadline ? WSGI_HANDLE_KINDS : WSGI_EXTEND_DEADLINE;
+}
+
 static PyObject *
 handle_take(struct wsgi_app *app, enum wsgi_handle_kind kind)
 {
@@ -73,7 +79,7 @@ handle_take(struct wsgi_app *app, enum wsgi_handle_kind kind)
 int
 wsgi_handles_attach(struct wsgi_call *call)
 {
-    for (int kind = 0; kind < WSGI_HANDLE_KINDS; kind++) {
+    for (int kind = 0; kind < count_kinds(call->app); kind++) {
         PyObject *handle = handle_take(call->app, kind);
         if (!handle) {
             return -1;

@@ -38,6 +38,16 @@ wsgi_log_failure(const struct request *request, PyObject *exception)
 }
 
 void
+wsgi_log_timeout(const struct request *request, double seconds)
+{
+    struct request_text text;
+
+    request_text_init(&text, request);
+    log_error("Request timeout: %s %s has been running for %.3f s", text.method, text.target,
+              seconds);
+}
+
+void
 wsgi_log_raised(const char *message)
 {
     py_log_exception(message);

@@ -28,4 +28,7 @@ void wsgi_log_refused(const struct request *request, struct span problem);
 /* "GET /x", for debuggers. */
 void wsgi_log_request(const struct request *request);
 
+/* The request has run for so long, which is beyond its deadline. */
+void wsgi_log_timeout(const struct request *request, double seconds);
+
 #endif

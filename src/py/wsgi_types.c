@@ -6,6 +6,7 @@
 #include "py/file_wrapper.h"
 #include "py/input.h"
 #include "py/module.h"
+#include "py/request_timeout.h"
 #include "py/start_response.h"
 #include "py/wsgi.h"
 
@@ -20,6 +21,7 @@ py_wsgi_add(PyObject *module)
         !(handles[WSGI_WRITE] = write_type_new(module)) ||
         !(handles[WSGI_EARLY_HINTS] = early_hints_type_new(module)) ||
         !(handles[WSGI_SOCKET] = client_socket_type_new(module)) ||
+        !(handles[WSGI_EXTEND_DEADLINE] = extend_deadline_type_new(module)) ||
         !(types->file_wrapper = file_wrapper_type_new(module)) ||
         !(types->errors = errors_type_new(module))) {
         return -1;

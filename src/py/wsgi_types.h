@@ -16,6 +16,7 @@ enum wsgi_handle_kind {
     WSGI_WRITE,
     WSGI_EARLY_HINTS,
     WSGI_SOCKET,
+    WSGI_EXTEND_DEADLINE, /* last: only while requests have deadlines */
     WSGI_HANDLE_KINDS,
 };
 

@@ -90,6 +90,8 @@ class Worker:
             (signal.SIGABRT, self.handle_abort),
         ):
             signal.signal(number, handler)
+        if self.cfg.request_timeout:
+            signal.signal(_core.SIGNAL_DEADLINE, _core.worker_deadline)
         # A system call of the application is resumed after these two.
         signal.siginterrupt(signal.SIGTERM, False)
         signal.siginterrupt(signal.SIGUSR1, False)
