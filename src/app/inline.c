@@ -186,3 +186,25 @@ inline_executor_init(struct inline_executor *inline_executor, struct http_server
     };
     list_init(&inline_executor->ready);
 }
+
+bool
+inline_executor_is_running(const struct inline_executor *inline_executor)
+{
+    return standby_in_app(&inline_executor->standby);
+}
+
+void
+inline_executor_offer(struct inline_executor *inline_executor,
+                      int (*offer)(void *context, struct request *request), void *context)
+{
+    struct list *ready = &inline_executor->ready;
+    struct list *next;
+    for (struct list *node = ready->next; node != ready; node = next) {
+        next = node->next;
+        struct list *before = node->prev;
+        list_remove(node);
+        if (offer(context, LIST_ENTRY(node, struct request, node)) < 0) {
+            list_prepend(before, node);
+        }
+    }
+}

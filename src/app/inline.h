@@ -18,6 +18,7 @@
 
 struct conn;
 struct http_server;
+struct request;
 struct slot;
 
 struct inline_executor {
@@ -38,5 +39,13 @@ struct inline_executor {
 /* The caller sets observe, idle and context afterwards if it wants them. */
 void inline_executor_init(struct inline_executor *executor, struct http_server *server,
                           const struct application *application);
+
+/* Main thread: the application is being called, so this is one of its signal handlers. */
+bool inline_executor_is_running(const struct inline_executor *executor);
+
+/* Loop lock held: offers every request that waits, oldest first, to `offer`, which takes it, or
+ * returns negative errno and leaves it here. */
+void inline_executor_offer(struct inline_executor *executor,
+                           int (*offer)(void *context, struct request *request), void *context);
 
 #endif

@@ -63,6 +63,13 @@ static inline void standby_app_leave(struct standby *standby);
 /* Main thread, loop lock held. */
 void standby_recall(struct standby *standby);
 
+/* Main thread: between the two. */
+static inline bool
+standby_in_app(const struct standby *standby)
+{
+    return (atomic_load_explicit(&standby->visits, memory_order_relaxed) & 1) != 0;
+}
+
 void standby_rouse(struct standby *standby); /* the slow half of standby_app_enter() */
 
 static inline void

@@ -61,6 +61,7 @@ arbiter_fini(struct arbiter *a)
     while (!list_empty(&a->children)) {
         spawn_forget(a, LIST_ENTRY(list_first(&a->children), struct child, node));
     }
+    mailboxes_fini(&a->mailboxes);
     slots_fini(&a->slots);
     oom_counter_fini(&a->oom);
     reexec_fini(a);
@@ -133,6 +134,7 @@ arbiter_stop(struct arbiter *a, int signal_number, int exit_code, const char *re
     a->reason = reason;
     a->stop_deadline_ns = clock_mono_ns() + a->cfg->graceful_timeout * NS_PER_SEC;
     notify_stopping(a);
+    slots_set_stopping(&a->slots);
     sockets_close(a);
     int rc = a->host->listeners_changed(a->context);
     (void)rc; /* only the list that hooks see */
@@ -290,6 +292,7 @@ arbiter_turn(struct arbiter *a)
     drain_notifications(a);
     take_signals(a);
     manage_reap(a, now_ns);
+    mailboxes_forward(&a->mailboxes, &a->slots);
     manage_look(a, now_ns);
     reexec_look(a);
     if (a->stop_at_ns != 0 && now_ns >= a->stop_at_ns) {

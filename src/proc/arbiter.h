@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "base/macros.h"
 #include "net/listener.h"
+#include "proc/mailboxes.h"
 #include "proc/notify.h"
 #include "proc/obituary.h"
 #include "proc/pidfile.h"
@@ -132,7 +133,8 @@ struct arbiter {
     const char *reason; /* literal: why it stops with an exit code other than 0 */
 
     struct slots slots;
-    struct list children; /* struct child, oldest first */
+    struct mailboxes mailboxes; /* of the first slots; of this arbiter's workers only */
+    struct list children;       /* struct child, oldest first */
     struct listener *listeners;
     size_t listener_count;
     uint32_t last_listener_id;

@@ -31,23 +31,48 @@ slots_fini(struct slots *slots)
     *slots = (struct slots){NULL, NULL, 0};
 }
 
+void
+slots_set_stopping(struct slots *slots)
+{
+    atomic_store(&slots->common->stopping, 1);
+}
+
+bool
+slots_stopping(const struct slots *slots)
+{
+    return atomic_load_explicit(&slots->common->stopping, memory_order_acquire) != 0;
+}
+
+/* But for its mail, which waits for the next worker. */
 static void
 slot_clear(struct slot *slot)
 {
-    /* Nobody else knows the slot now: its worker is dead, or not born. */
+    uint32_t mail = slot_mail(slot);
+    /* Its worker is dead, or not born. */
     memset((void *)slot, 0, sizeof(*slot));
+    atomic_store(&slot->mail_sent, mail);
+}
+
+struct slot *
+slots_take_at(struct slots *slots, size_t index, uint32_t generation, uint32_t age)
+{
+    struct slot *slot = &slots->items[index];
+    if (slot_state(slot) != SLOT_EMPTY) {
+        return NULL;
+    }
+    slot_clear(slot);
+    atomic_store(&slot->generation, generation);
+    atomic_store(&slot->age, age);
+    slot_set_state(slot, SLOT_BOOTING);
+    return slot;
 }
 
 struct slot *
 slots_take(struct slots *slots, uint32_t generation, uint32_t age)
 {
     for (size_t i = 0; i < slots->count; i++) {
-        struct slot *slot = &slots->items[i];
-        if (slot_state(slot) == SLOT_EMPTY) {
-            slot_clear(slot);
-            atomic_store(&slot->generation, generation);
-            atomic_store(&slot->age, age);
-            slot_set_state(slot, SLOT_BOOTING);
+        struct slot *slot = slots_take_at(slots, i, generation, age);
+        if (slot) {
             return slot;
         }
     }

@@ -94,12 +94,17 @@ struct slot {
     _Atomic int64_t waiting_since_ns; /* a complete request waits behind another; 0: none does */
     _Alignas(SLOT_CACHE_LINE) struct slot_request request;
 
+    /* Everybody's: messages put into the mailbox of the slot; moved_in of the metrics says how many
+     * of them were taken out. */
+    _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t mail_sent;
+
     /* For panic_set_record(): the message of a failed assertion, NUL-terminated. */
     char panic[SLOT_PANIC_MAX];
 };
 
 /* What concerns all workers. */
 struct slots_common {
+    _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t stopping; /* 1: the server ends; the arbiter's */
     /* 1: some waiting_since_ns may be set. Whoever sets one, sets it; whoever finds none, clears
      * it. */
     _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t any_waiting;
@@ -119,10 +124,24 @@ void slots_fini(struct slots *slots);
 /* Arbiter: an empty slot, cleared and marked BOOTING, or NULL if there is none. */
 struct slot *slots_take(struct slots *slots, uint32_t generation, uint32_t age) NODISCARD;
 
+/* Arbiter: likewise that very slot, or NULL if it is not empty. */
+struct slot *slots_take_at(struct slots *slots, size_t index, uint32_t generation, uint32_t age)
+    NODISCARD;
+
+/* Arbiter, before it signals: no worker has a successor any more. */
+void slots_set_stopping(struct slots *slots);
+bool slots_stopping(const struct slots *slots);
+
 /* Arbiter, once the worker has been reaped (or could not be forked). */
 void slot_release(struct slot *slot);
 
 const char *slot_state_name(enum slot_state state);
+
+static inline size_t
+slot_index(const struct slots *slots, const struct slot *slot)
+{
+    return (size_t)(slot - slots->items);
+}
 
 static inline void
 slot_set_state(struct slot *slot, enum slot_state state)
@@ -134,6 +153,30 @@ static inline enum slot_state
 slot_state(const struct slot *slot)
 {
     return (enum slot_state)atomic_load_explicit(&slot->state, memory_order_acquire);
+}
+
+/* The worker takes new connections. One that is RETIRING still does, though not for long. */
+static inline bool
+slot_serves(const struct slot *slot)
+{
+    enum slot_state state = slot_state(slot);
+    return state >= SLOT_READY && state <= SLOT_RETIRING;
+}
+
+/* Messages in its mailbox, as far as that is known. */
+static inline uint32_t
+slot_mail(const struct slot *slot)
+{
+    uint32_t sent = atomic_load_explicit(&slot->mail_sent, memory_order_relaxed);
+    int32_t left = (int32_t)(sent - (uint32_t)metric_read(&slot->metrics.connections_moved_in));
+    return left > 0 ? (uint32_t)left : 0;
+}
+
+/* Connections of the worker, with those that it has been sent. */
+static inline uint64_t
+slot_connections(const struct slot *slot)
+{
+    return metric_read(&slot->metrics.open_connections) + slot_mail(slot);
 }
 
 /* Worker, main thread: shows that it is alive. `now_ns` is monotonic. */

@@ -43,6 +43,7 @@ become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
     fd_close(&a->notify_fds[0]);
     fd_close(&a->predecessor_fd);
     pidfile_fini(&a->pidfile);
+    mailboxes_become(&a->mailboxes, slot_index(&a->slots, child->slot));
     child->pid = getpid();
     panic_set_record(child->slot->panic, sizeof(child->slot->panic));
     arbiter_set_title(a, "worker");
@@ -50,6 +51,8 @@ become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
     struct worker_start *start = mem_zalloc(sizeof(*start));
     *start = (struct worker_start){
         .slot = child->slot,
+        .slots = &a->slots,
+        .mailboxes = &a->mailboxes,
         .listeners = a->listeners,
         .listener_count = a->listener_count,
         .cfg = a->cfg,
@@ -69,10 +72,27 @@ spawn_forget(struct arbiter *a, struct child *child)
     free(child);
 }
 
+/* One whose mailbox holds mail, or else the first. */
+static struct slot *
+take_slot(struct arbiter *a)
+{
+    uint32_t age = a->last_age + 1;
+    for (unsigned i = 0; i < a->mailboxes.count; i++) {
+        if (mailbox_has_mail(a->mailboxes.items[i].read_fd)) {
+            struct slot *slot = slots_take_at(&a->slots, i, a->generation, age);
+            if (slot) {
+                return slot;
+            }
+        }
+    }
+    return slots_take(&a->slots, a->generation, age);
+}
+
 static struct child *
 child_new(struct arbiter *a)
 {
-    struct slot *slot = slots_take(&a->slots, a->generation, a->last_age + 1);
+    mailboxes_grow(&a->mailboxes, a->target, a->slots.count);
+    struct slot *slot = take_slot(a);
     if (!slot) {
         return NULL;
     }

@@ -18,10 +18,15 @@ struct arbiter;
 struct child;
 struct config;
 struct listener;
+struct mailboxes;
 struct slot;
+struct slots;
 
 struct worker_start {
     struct slot *slot;
+    struct slots *slots; /* everybody's */
+    /* Its own, as far as it has one: to read from; the others': to write to. */
+    struct mailboxes *mailboxes;
     struct listener *listeners; /* listening, non-blocking */
     size_t listener_count;
     const struct config *cfg;

@@ -6,10 +6,12 @@
 #include "base/panic.h"
 #include "base/random.h"
 #include "config/config.h"
+#include "http/h1_transfer.h"
 #include "http/request.h"
 #include "log/log.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "proc/mailboxes.h"
 #include "proc/signals.h"
 #include "proc/slot.h"
 #include "proc/spawn.h"
@@ -140,6 +142,27 @@ handler_wait(void *context, struct request *request)
     executor->ops->wait(executor, request);
 }
 
+static bool
+any_heir(void *context)
+{
+    const struct worker *worker = context;
+    return siblings_any(&worker->siblings);
+}
+
+static int
+pass_to_heir(void *context, struct conn *conn)
+{
+    const struct worker *worker = context;
+    return siblings_pass(&worker->siblings, conn);
+}
+
+static int
+pass_request_to_heir(void *context, struct request *request)
+{
+    const struct worker *worker = context;
+    return siblings_pass_request(&worker->siblings, request);
+}
+
 static void
 begin_recycling(struct worker *worker)
 {
@@ -192,6 +215,11 @@ worker_init(struct worker *worker, const struct worker_start *start,
     memset(worker, 0, sizeof(*worker));
     worker->start = start;
     worker->access_log = access_log;
+    worker->siblings = (struct siblings){
+        .slots = start->slots,
+        .mailboxes = start->mailboxes,
+        .self = (uint32_t)slot_index(start->slots, start->slot),
+    };
     worker->max_requests = choose_max_requests(start->cfg);
     worker->parent = (struct watch){.fd = start->parent_fd, .ready = parent_gone};
     struct http_settings settings;
@@ -214,6 +242,7 @@ worker_init(struct worker *worker, const struct worker_start *start,
         goto fail_loop;
     }
     worker->server.access_log = access_log;
+    worker->server.heirs = (struct http_heirs){worker, any_heir, pass_to_heir};
     inline_executor_init(&worker->executor, &worker->server, application);
     deadline_init(&worker->executor.deadline, &start->slot->request.deadline_ns,
                   clock_seconds(start->cfg->request_timeout), signals_deadline());
@@ -234,6 +263,18 @@ bool
 worker_is_leaving(const struct worker *worker)
 {
     return worker->stopping || worker->drain_deadline_ns > 0;
+}
+
+/* What other workers give away comes in. */
+static int
+open_mailbox(struct worker *worker)
+{
+    const struct mailboxes *mailboxes = worker->start->mailboxes;
+    uint32_t self = worker->siblings.self;
+    if (self >= mailboxes->count) {
+        return 0;
+    }
+    return h1_adopt_from(&worker->server, mailboxes->items[self].read_fd);
 }
 
 int
@@ -260,6 +301,9 @@ worker_serve(struct worker *worker)
     loop_lock(&worker->loop);
     http_server_accept(&worker->server, true);
     rc = reactor_set(&worker->loop.reactor, &worker->parent, REACTOR_READ);
+    if (rc == 0) {
+        rc = open_mailbox(worker);
+    }
     loop_unlock(&worker->loop);
     return rc;
 }
@@ -289,11 +333,19 @@ worker_wait(struct worker *worker)
     return loop_wait(&worker->loop, MIN_OF(max_ms, worker->wait_ms));
 }
 
+/* Lock held. */
 static bool
 drained(struct worker *worker)
 {
     int64_t now_ns = worker->loop.clock.mono_ns;
-    return now_ns >= worker->drain_deadline_ns || !http_server_busy(&worker->server, now_ns);
+    if (now_ns >= worker->drain_deadline_ns) {
+        return true;
+    }
+    if (worker->keeps_some || http_server_busy(&worker->server, now_ns)) {
+        return false;
+    }
+    /* Sent by somebody who had not seen yet that this worker leaves. */
+    return !h1_adopt(&worker->server);
 }
 
 bool
@@ -310,9 +362,13 @@ worker_turn(struct worker *worker)
     if (UNLIKELY(atomic_load(&worker->orphaned))) {
         atomic_store(&worker->orphaned, false);
         log_info("Parent changed, shutting down: <Worker %d>", (int)getpid());
+        worker->siblings.over = true; /* they have lost it too */
         worker_retire(worker);
     }
     loop_lock(loop);
+    if (worker->drain_deadline_ns > 0) {
+        worker->keeps_some = http_server_bequeath(&worker->server);
+    }
     loop_turn_end(loop);
     http_server_resume(&worker->server);
     worker->wait_ms = more ? 0 : loop_timeout_ms(loop, WAIT_MAX_MS);
@@ -338,6 +394,11 @@ worker_retire(struct worker *worker)
     http_server_drain(&worker->server);
     for (size_t i = 0; worker->serving && i < worker->start->listener_count; i++) {
         listener_close(&worker->start->listeners[i]); /* refused is better than never answered */
+    }
+    worker->keeps_some = http_server_bequeath(&worker->server);
+    if (inline_executor_is_running(&worker->executor)) {
+        /* A signal handler has interrupted the application, which may take long. */
+        inline_executor_offer(&worker->executor, pass_request_to_heir, worker);
     }
     loop_unlock(loop);
     loop_wake(loop);
@@ -366,6 +427,7 @@ worker_abandon(struct worker *worker)
     for (size_t i = 0; i < worker->start->listener_count; i++) {
         listener_close(&worker->start->listeners[i]);
     }
+    mailboxes_fini(worker->start->mailboxes);
 }
 
 void

@@ -19,6 +19,7 @@
 #include "http/access_log.h"
 #include "http/server.h"
 #include "net/loop.h"
+#include "proc/siblings.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -34,7 +35,8 @@ struct worker {
     struct http_server server;
     struct inline_executor executor;
     struct access_log *access_log; /* not owned; may be off */
-    struct watch parent;           /* readable when the arbiter is dead */
+    struct siblings siblings;
+    struct watch parent; /* readable when the arbiter is dead */
     struct network_list trusted;
     struct span *forwarder_headers; /* owned, as scheme_headers */
     struct h1_scheme_header *scheme_headers;
@@ -43,6 +45,7 @@ struct worker {
     int64_t drain_deadline_ns; /* monotonic; 0: not draining */
     int wait_ms;               /* until the next timeout */
     bool serving;              /* the listeners are in the loop */
+    bool keeps_some;           /* draining: a connection that is to go has not found room */
     bool stopping;             /* ends now, whatever is in progress */
     atomic_bool orphaned;      /* the arbiter is dead: whoever drives the loop finds out */
 };
@@ -68,7 +71,8 @@ int worker_wait(struct worker *worker);
  * the worker has ended. */
 bool worker_turn(struct worker *worker);
 
-/* TERM: no new connections; requests in progress are finished within graceful_timeout. */
+/* TERM: no new connections; requests in progress are finished within graceful_timeout; connections
+ * that wait go to the other workers, if there are any. */
 void worker_retire(struct worker *worker);
 
 /* INT, QUIT: ends after the request that runs; those that wait behind it are dropped. */

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/siblings.h"
+
+#include "http/h1_transfer.h"
+#include "proc/mailboxes.h"
+#include "proc/slot.h"
+
+#include <errno.h>
+
+/* What is given away, and how: the sender of one thing to one mailbox. */
+struct parcel {
+    int (*send)(const struct parcel *parcel, int mailbox_fd);
+    struct conn *conn;
+    struct request *request;
+    int from_fd;
+};
+
+static int
+send_conn(const struct parcel *parcel, int mailbox_fd)
+{
+    return h1_move(parcel->conn, mailbox_fd);
+}
+
+static int
+send_request(const struct parcel *parcel, int mailbox_fd)
+{
+    return h1_move_request(parcel->request, mailbox_fd);
+}
+
+static int
+send_mail(const struct parcel *parcel, int mailbox_fd)
+{
+    return mailbox_forward(parcel->from_fd, mailbox_fd);
+}
+
+static bool
+takes_mail(const struct siblings *siblings, uint32_t index)
+{
+    return index != siblings->self && slot_serves(&siblings->slots->items[index]);
+}
+
+bool
+siblings_any(const struct siblings *siblings)
+{
+    if (siblings->over || slots_stopping(siblings->slots)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < siblings->mailboxes->count; i++) {
+        if (takes_mail(siblings, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A number for each worker, smaller the better: those that do not retire first, then those with
+ * fewer connections. */
+static uint64_t
+rank(const struct siblings *siblings, uint32_t index)
+{
+    const struct slot *slot = &siblings->slots->items[index];
+    uint64_t retiring = slot_state(slot) == SLOT_RETIRING;
+    return retiring << 62 | slot_connections(slot) << 16 | index;
+}
+
+/* The best of those that come after `*after`, which becomes its rank. */
+static bool
+next_best(const struct siblings *siblings, uint64_t *after, uint32_t *ret_index)
+{
+    uint64_t best = UINT64_MAX;
+    for (uint32_t i = 0; i < siblings->mailboxes->count; i++) {
+        if (takes_mail(siblings, i)) {
+            uint64_t ours = rank(siblings, i) + 1;
+            best = ours > *after && ours < best ? ours : best;
+        }
+    }
+    if (best == UINT64_MAX) {
+        return false;
+    }
+    *after = best;
+    *ret_index = (uint32_t)(best - 1) & UINT16_MAX;
+    return true;
+}
+
+static int
+give(const struct siblings *siblings, uint32_t to, const struct parcel *parcel)
+{
+    struct slot *slot = &siblings->slots->items[to];
+    /* Counted before, so that the receiver is never ahead. */
+    atomic_fetch_add(&slot->mail_sent, 1);
+    int rc = parcel->send(parcel, siblings->mailboxes->items[to].write_fd);
+    if (rc < 0) {
+        atomic_fetch_sub(&slot->mail_sent, 1);
+    }
+    return rc;
+}
+
+/* To the best that has room. */
+static int
+pass(const struct siblings *siblings, const struct parcel *parcel)
+{
+    uint64_t after = 0;
+    uint32_t index;
+    int rc = -ENOENT;
+    if (siblings->over || slots_stopping(siblings->slots)) {
+        return rc;
+    }
+    while (next_best(siblings, &after, &index)) {
+        rc = give(siblings, index, parcel);
+        if (rc != -EAGAIN) {
+            break;
+        }
+    }
+    return rc;
+}
+
+int
+siblings_pass(const struct siblings *siblings, struct conn *conn)
+{
+    return pass(siblings, &(struct parcel){.send = send_conn, .conn = conn});
+}
+
+int
+siblings_pass_request(const struct siblings *siblings, struct request *request)
+{
+    return pass(siblings, &(struct parcel){.send = send_request, .request = request});
+}
+
+int
+siblings_forward(const struct siblings *siblings, int from_fd)
+{
+    return pass(siblings, &(struct parcel){.send = send_mail, .from_fd = from_fd});
+}
+
+int
+siblings_give(const struct siblings *siblings, uint32_t to, struct conn *conn)
+{
+    return give(siblings, to, &(struct parcel){.send = send_conn, .conn = conn});
+}
+
+int
+siblings_give_request(const struct siblings *siblings, uint32_t to, struct request *request)
+{
+    return give(siblings, to, &(struct parcel){.send = send_request, .request = request});
+}
