@@ -5,10 +5,11 @@ from __future__ import annotations
 
 
 def main() -> None:
-    from saola import PROGRAM
+    from saola import _identity
     from saola.app.wsgiapp import run
 
-    run(prog=PROGRAM)
+    _identity.settle()
+    run(prog=_identity.program())
 
 
 if __name__ == "__main__":

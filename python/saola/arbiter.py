@@ -11,17 +11,17 @@ import contextlib
 import gc
 import io
 import os
+import signal
 import sys
 import traceback
 from typing import Any, NoReturn
 
-import saola
-from saola import _core, util
+from saola import _core, _identity, util
 from saola.app.base import BaseApplication
 from saola.config import Config
 from saola.errors import AppImportError
 from saola.glogging import Logger
-from saola.sock import Listener
+from saola.sock import BaseSocket, served
 from saola.workers.base import Worker
 
 
@@ -30,35 +30,54 @@ def _command() -> list[str]:
     return [sys.executable, *(sys.orig_argv[1:] or sys.argv)]
 
 
+_SIGNAL_NAMES = ["HUP", "QUIT", "INT", "TERM", "TTIN", "TTOU", "USR1", "USR2", "WINCH"]
+
+
 class Arbiter:
-    """Supervises the workers of one application."""
+    """Supervises the workers of one application.
+
+    A subclass may put something of its own around start(), manage_workers(), spawn_worker(),
+    reload(), reexec(), stop() and the handle_...() methods: they are what the core calls. The
+    others are for calling. All of them are for the arbiter's process, while run() runs; a hook is
+    a good place.
+    """
 
     WORKER_BOOT_ERROR = 3
     APP_LOAD_ERROR = 4
 
+    #: What an upgrade executes: {0: program, "args": arguments, "cwd": directory}.
+    START_CTX: dict[Any, Any] = {}  # noqa: RUF012 - of the instance, as the next two
+    #: The workers that run, by process id.
+    WORKERS: dict[int, Worker] = {}  # noqa: RUF012
+    LISTENERS: list[BaseSocket] = []  # noqa: RUF012
+
+    SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _SIGNAL_NAMES)
+    SIG_NAMES = {  # noqa: RUF012 - nobody changes it
+        getattr(signal, f"SIG{name}"): name.lower() for name in [*_SIGNAL_NAMES, "CHLD"]
+    }
+
     def __init__(self, app: BaseApplication) -> None:
-        os.environ["SERVER_SOFTWARE"] = saola.SERVER_SOFTWARE
-        self.app = app
-        self.cfg: Config = app.cfg
-        self.log = Logger(app.cfg)
-        self.START_CTX: dict[Any, Any] = {
-            0: sys.executable,
-            "args": _command(),
-            "cwd": util.START_DIRECTORY,
-        }
-        #: The workers that run, by process id.
-        self.WORKERS: dict[int, Worker] = {}
-        self.LISTENERS: list[Listener] = []
+        os.environ["SERVER_SOFTWARE"] = f"{_identity.program()}/{_identity.version()}"
+        self.START_CTX = {0: sys.executable, "args": _command(), "cwd": util.START_DIRECTORY}
+        self.WORKERS = {}
+        self.LISTENERS = []
         self.worker_class = Worker
         self.pid = os.getpid()
         # Kept up to date by the core, before each hook:
-        self.num_workers = 0
+        self._num_workers = app.cfg.workers
         self.worker_age = 0
         self.master_pid = 0
         self.reexec_pid = 0
         self._old_env: dict[str, str | None] = {}
         self._old_cfg: Config | None = None
         self._old_cwd = ""
+        self.setup(app)
+
+    def setup(self, app: BaseApplication) -> None:
+        """Takes over the application and its settings."""
+        self.app = app
+        self.cfg: Config = app.cfg
+        self.log = Logger(app.cfg)
 
     @property
     def address(self) -> list[str | int | tuple[str, int]]:
@@ -76,16 +95,124 @@ class Arbiter:
     def pidfile(self) -> str | None:
         return self.cfg.pidfile
 
+    @property
+    def num_workers(self) -> int:
+        """How many workers there shall be."""
+        return self._num_workers
+
+    @num_workers.setter
+    def num_workers(self, number: int) -> None:
+        _core.arbiter_set_workers(number)
+        self._num_workers = number
+
+    # The run.
+
     def run(self) -> NoReturn:
         """Serves until a signal ends it."""
-        sys.exit(_core.arbiter_run(self, saola.PROGRAM, saola.__version__))
+        sys.exit(_core.arbiter_run(self, _identity.program(), _identity.version()))
+
+    def start(self) -> None:
+        """Everything before the first worker is forked: application, sockets, hooks."""
+        _core.arbiter_start()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Begins to stop; the server ends when the workers have."""
+        _core.arbiter_act(signal.SIGTERM if graceful else signal.SIGQUIT)
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Begins to stop, for that reason and with that exit status."""
+        _core.arbiter_halt(exit_status, reason)
+
+    def reload(self) -> None:
+        """Reads the settings anew and replaces the workers, as soon as none is starting."""
+        _core.arbiter_act(signal.SIGHUP)
+
+    def reexec(self) -> None:
+        """Starts a second server with the sockets of this one."""
+        _core.arbiter_act(signal.SIGUSR2)
+
+    def wakeup(self) -> None:
+        """Has the loop go round once more at once."""
+        _core.arbiter_wakeup()
+
+    # Workers.
+
+    def manage_workers(self) -> None:
+        """Starts and ends workers until there are as many as there shall be; at every turn."""
+        _core.arbiter_manage()
+
+    def spawn_worker(self) -> int:
+        """Forks one worker, also beyond their number, and returns its process id."""
+        return _core.arbiter_spawn()
+
+    def spawn_workers(self) -> None:
+        """Forks those that are missing."""
+        _core.arbiter_manage()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Sends a worker a signal; after SIGTERM it counts no longer. Nothing if it has gone."""
+        _core.arbiter_kill(pid, sig)
+
+    def kill_workers(self, sig: int) -> None:
+        _core.arbiter_kill_all(sig)
+
+    def murder_workers(self) -> None:
+        """Aborts or kills the workers that are late."""
+        _core.arbiter_murder()
+
+    def reap_workers(self) -> None:
+        """Buries the workers that have ended."""
+        _core.arbiter_reap()
+
+    # Signals.
+
+    def handle_hup(self) -> None:
+        self.reload()
+
+    def handle_term(self) -> None:
+        self.stop()
+
+    def handle_int(self) -> None:
+        self.stop(False)
+
+    def handle_quit(self) -> None:
+        self.stop(False)
+
+    def handle_ttin(self) -> None:
+        _core.arbiter_act(signal.SIGTTIN)
+
+    def handle_ttou(self) -> None:
+        _core.arbiter_act(signal.SIGTTOU)
+
+    def handle_usr1(self) -> None:
+        _core.arbiter_act(signal.SIGUSR1)
+
+    def handle_usr2(self) -> None:
+        self.reexec()
+
+    def handle_winch(self) -> None:
+        _core.arbiter_act(signal.SIGWINCH)
+
+    def handle_chld(self) -> None:
+        self.reap_workers()
 
     # Callbacks of the core.
 
+    def _overridden(self) -> set[str]:
+        """The methods that are somebody else's, and those that call them."""
+        names = {name for name, stock in _STOCK.items() if not _is_method(self, name, stock)}
+        return names | {caller for called in names for caller in _CALLERS.get(called, ())}
+
     def _preload(self) -> None:
         self.pid = os.getpid()
+        _identity.server()
+        _identity.server_software()
         self._set_env(self.cfg)
-        if self.cfg.preload_app:
+        if self.cfg.reload:
+            self.log.warning("Reloader is on. Use in development only!")
+            if self.cfg.preload_app:
+                self.log.warning("preload_app has no effect while the reloader is on.")
+        elif self.cfg.preload_app:
             try:
                 self._load_application()
             except AppImportError as error:
@@ -126,7 +253,7 @@ class Arbiter:
                 os.chdir(util.START_DIRECTORY)
                 self.app.reload()
                 self._set_env(self.app.cfg)
-                if self.app.cfg.preload_app:
+                if self.app.cfg.preload_app and not self.app.cfg.reload:
                     self._load_application()
         except SystemExit:
             # What is wrong with the settings was for the user at the terminal.
@@ -168,4 +295,22 @@ class Arbiter:
         self.WORKERS.pop(pid, None)
 
     def _set_listeners(self, listeners: list[tuple[int, str]]) -> None:
-        self.LISTENERS = [Listener(fd, name) for fd, name in listeners]
+        self.LISTENERS = [served(fd, name) for fd, name in listeners]
+
+
+# What the core calls if it is somebody else's, and what else it has to call then.
+_STOCK = {
+    name: value
+    for name, value in vars(Arbiter).items()
+    if name in ("manage_workers", "spawn_worker", "reload", "reexec", "stop")
+    or name.startswith("handle_")
+}
+_CALLERS = {
+    "reload": ("handle_hup",),
+    "reexec": ("handle_usr2",),
+    "stop": ("handle_term", "handle_int", "handle_quit"),
+}
+
+
+def _is_method(arbiter: Arbiter, name: str, function: Any) -> bool:
+    return getattr(getattr(arbiter, name), "__func__", None) is function

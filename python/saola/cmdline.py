@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from saola import __version__
+from saola import _identity
 
 if TYPE_CHECKING:
     from saola._settings import Setting
@@ -41,7 +41,7 @@ def build_parser(
         "--version",
         action="version",
         default=argparse.SUPPRESS,
-        version=f"%(prog)s (version {__version__})",
+        version=f"%(prog)s (version {_identity.version()})",
         help="show program's version number and exit",
     )
     parser.add_argument("args", nargs="*", help=argparse.SUPPRESS)

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Small things that several modules need."""
+"""Small things that several modules need, and what Gunicorn's users import from here."""
 
 from __future__ import annotations
 
+import contextlib
+import email.utils
+import fcntl
+import html
+import importlib
+import importlib.metadata
 import inspect
 import os
+import pwd
+import socket
 import sys
-from collections.abc import Callable
+import traceback
+import urllib.parse
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from saola import _core, _identity
 from saola.app.loader import import_app as import_app
 
 
@@ -68,3 +79,172 @@ def parse_address(address: str, default_port: str = "8000") -> str | int | tuple
         return host.lower(), int(port)
     except ValueError:
         raise RuntimeError(f"{port!r} is not a valid port number.") from None
+
+
+# Classes. -----------------------------------------------------------------------------------------
+
+
+def load_class(
+    uri: Any, default: str = "saola.workers.sync.SyncWorker", section: str = "gunicorn.workers"
+) -> Any:
+    """The class that a setting names: an alias, a dotted path, or `egg:DISTRIBUTION#NAME`.
+
+    RuntimeError if there is none.
+    """
+    if inspect.isclass(uri):
+        return uri
+    try:
+        if uri.startswith("egg:"):
+            distribution, _, name = uri[4:].partition("#")
+            return _load_entry_point(distribution, section, name or default)
+        return _load_dotted(uri, section)
+    except Exception:
+        text = f"class uri {uri!r} invalid or not found: \n\n[{traceback.format_exc()}]"
+        raise RuntimeError(text) from None
+
+
+def _load_dotted(uri: str, section: str) -> Any:
+    from saola.workers import SUPPORTED_WORKERS
+
+    if "." not in uri:
+        if uri.startswith("#"):
+            uri = uri[1:]
+        if section != "gunicorn.workers" or uri not in SUPPORTED_WORKERS:
+            return _load_entry_point("gunicorn", section, uri)
+        uri = SUPPORTED_WORKERS[uri]
+    module, _, name = uri.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _load_entry_point(distribution: str, section: str, name: str) -> Any:
+    for entry in importlib.metadata.distribution(distribution).entry_points:
+        if entry.group == section and entry.name == name:
+            return entry.load()
+    raise ImportError(f"Entry point {(section, name)!r} not found in {distribution}")
+
+
+# HTTP. --------------------------------------------------------------------------------------------
+
+#: What belongs to one connection, or to the server: never taken from an application.
+hop_headers = frozenset(
+    [
+        *("connection", "date", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+        *("server", "te", "trailers", "transfer-encoding", "upgrade"),
+    ]
+)
+
+
+def is_hoppish(header: str) -> bool:
+    return header.lower().strip() in hop_headers
+
+
+def http_date(timestamp: float | None = None) -> str:
+    """The time, now unless given, as HTTP writes it."""
+    return email.utils.formatdate(timestamp, usegmt=True)
+
+
+def unquote_to_wsgi_str(string: str | bytes) -> str:
+    """A percent-encoded path as PEP 3333 wants it: one character for each byte."""
+    return urllib.parse.unquote_to_bytes(string).decode("latin-1")
+
+
+def to_bytestring(value: str | bytes, encoding: str = "utf8") -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value.encode(encoding)
+
+
+def bytes_to_str(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
+    """Sends an error page."""
+    page = (
+        f"<html>\n  <head>\n    <title>{reason}</title>\n  </head>\n  <body>\n"
+        f"    <h1><p>{reason}</p></h1>\n    {html.escape(mesg)}\n  </body>\n</html>\n"
+    )
+    head = (
+        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: text/html\r\n"
+        f"Content-Length: {len(page)}\r\n\r\n"
+    )
+    sock.sendall((head + page).encode("latin-1", "backslashreplace"))
+
+
+def make_fail_app(msg: str | bytes) -> Callable[..., Iterable[bytes]]:
+    """An application that answers everything with 500 and this text."""
+    body = to_bytestring(msg)
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        start_response("500 Internal Server Error", headers)
+        return [body]
+
+    return app
+
+
+# The system. --------------------------------------------------------------------------------------
+
+
+def is_ipv6(address: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, address)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def close_on_exec(fd: int) -> None:
+    fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+
+
+def set_non_blocking(fd: int) -> None:
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+
+
+def close(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.close()
+
+
+def unlink(filename: str) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(filename)
+
+
+def chown(path: str, uid: int, gid: int) -> None:
+    os.chown(path, uid, gid)
+
+
+def set_owner_process(uid: int, gid: int, initgroups: bool = False) -> None:
+    """Changes to the user and the group; the groups first, while there is a right to."""
+    if initgroups and gid:
+        with contextlib.suppress(KeyError):
+            os.initgroups(pwd.getpwuid(uid).pw_name, gid)
+    if gid and gid != os.getgid():
+        os.setgid(gid)
+    if uid and uid != os.getuid():
+        os.setuid(uid)
+
+
+def daemonize(enable_stdio_inheritance: bool = False) -> None:
+    """Goes on in the background, in a session of its own. For scripts: the server does it in C."""
+    if "GUNICORN_FD" in os.environ:
+        return
+    for step in (os.setsid, lambda: os.umask(0o22)):
+        if os.fork():
+            os._exit(0)
+        step()
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        if not enable_stdio_inheritance or os.isatty(fd):
+            os.dup2(null, fd)
+    if null > 2:
+        os.close(null)
+
+
+def _setproctitle(title: str) -> None:
+    """The title of this process, with the name of the program in front."""
+    _core.set_title(f"{_identity.program()}: {title}")

@@ -67,6 +67,8 @@ arbiter_fini(struct arbiter *a)
     reexec_fini(a);
     free(a->error);
     a->error = NULL;
+    free(a->reason);
+    a->reason = NULL;
 }
 
 const char *
@@ -131,7 +133,10 @@ arbiter_stop(struct arbiter *a, int signal_number, int exit_code, const char *re
     }
     a->phase = ARBITER_STOPPING;
     a->exit_code = exit_code;
-    a->reason = reason;
+    if (reason) {
+        free(a->reason);
+        a->reason = mem_strdup(reason);
+    }
     a->stop_deadline_ns = clock_mono_ns() + a->cfg->graceful_timeout * NS_PER_SEC;
     notify_stopping(a);
     slots_set_stopping(&a->slots);
@@ -223,8 +228,8 @@ on_usr1(const struct arbiter *a)
     return 0;
 }
 
-static int
-act_on(struct arbiter *a, int number)
+int
+arbiter_act(struct arbiter *a, int number)
 {
     switch (number) {
     case SIGTERM:
@@ -250,6 +255,12 @@ act_on(struct arbiter *a, int number)
     default:
         return 0; /* SIGCHLD: every turn reaps */
     }
+}
+
+static int
+act_on(struct arbiter *a, int number)
+{
+    return a->host->act ? a->host->act(a->context, number) : arbiter_act(a, number);
 }
 
 static void
@@ -280,6 +291,16 @@ drain_notifications(const struct arbiter *a)
     }
 }
 
+static void
+balance(struct arbiter *a)
+{
+    if (!a->host->manage) {
+        manage_balance(a, clock_mono_ns());
+    } else if (a->host->manage(a->context) < 0) {
+        arbiter_fail(a);
+    }
+}
+
 bool
 arbiter_turn(struct arbiter *a)
 {
@@ -304,7 +325,7 @@ arbiter_turn(struct arbiter *a)
         reload_serve(a);
     }
     if (a->phase == ARBITER_RUNNING) {
-        manage_balance(a, clock_mono_ns());
+        balance(a);
     }
     if (a->phase == ARBITER_STOPPING) {
         progress_stop(a, clock_mono_ns());

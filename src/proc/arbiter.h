@@ -98,6 +98,12 @@ struct arbiter_host {
     /* The listeners have changed. */
     int (*listeners_changed)(void *context);
 
+    /* For programs that put something of their own around what the arbiter does: each of these is
+     * to call the function named here, and NULL does. */
+    int (*act)(void *context, int signal_number); /* arbiter_act() */
+    int (*manage)(void *context);                 /* manage_balance() */
+    int (*spawn)(void *context, int64_t now_ns);  /* spawn_worker() */
+
     /* fork(2), on the main thread, with what the interpreter does around it. */
     pid_t (*fork)(void *context);
     /* The worker object of a child that is to be forked, and its end. */
@@ -129,8 +135,8 @@ struct arbiter {
     const struct config *cfg; /* the host's */
     enum arbiter_phase phase;
     int exit_code;
-    char *error;        /* owned: why arbiter_start() failed, a text for the user; NULL: said */
-    const char *reason; /* literal: why it stops with an exit code other than 0 */
+    char *error;  /* owned: why arbiter_start() failed, a text for the user; NULL: said */
+    char *reason; /* owned: why it stops with an exit code other than 0 */
 
     struct slots slots;
     struct mailboxes mailboxes; /* of the first slots; of this arbiter's workers only */
@@ -194,6 +200,9 @@ const char *arbiter_name(const struct arbiter *arbiter);
 
 /* Python has raised where nobody can handle it: the workers go, and then the arbiter. */
 void arbiter_fail(struct arbiter *arbiter);
+
+/* Does what that signal asks for. Negative errno: the host holds an exception. */
+int arbiter_act(struct arbiter *arbiter, int signal_number) NODISCARD;
 
 /* Begins to stop: closes the listeners, sends `signal_number` to the workers. */
 void arbiter_stop(struct arbiter *arbiter, int signal_number, int exit_code, const char *reason);

@@ -373,6 +373,12 @@ count_missing(const struct arbiter *a, const struct census *n)
     return missing;
 }
 
+static int
+spawn(struct arbiter *a, int64_t now_ns)
+{
+    return a->host->spawn ? a->host->spawn(a->context, now_ns) : spawn_worker(a, now_ns);
+}
+
 static void
 spawn_some(struct arbiter *a, int64_t now_ns)
 {
@@ -387,7 +393,7 @@ spawn_some(struct arbiter *a, int64_t now_ns)
         missing = MIN_OF(missing, 1 - n.booting);
     }
     for (int64_t i = 0; i < missing; i++) {
-        int rc = spawn_worker(a, now_ns);
+        int rc = spawn(a, now_ns);
         if (rc == -ECANCELED) {
             arbiter_fail(a);
             return;
@@ -418,8 +424,8 @@ choose_oldest(const struct arbiter *a)
     return oldest;
 }
 
-static void
-retire(const struct arbiter *a, struct child *child, int64_t now_ns)
+void
+manage_retire(const struct arbiter *a, struct child *child, int64_t now_ns)
 {
     child->leaving = true;
     child->kill_at_ns = graceful_deadline(a, now_ns);
@@ -430,7 +436,7 @@ static void
 retire_some(const struct arbiter *a, int64_t now_ns)
 {
     while (take_census(a).ready > a->target) {
-        retire(a, choose_oldest(a), now_ns);
+        manage_retire(a, choose_oldest(a), now_ns);
     }
 }
 

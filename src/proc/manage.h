@@ -36,6 +36,9 @@ void manage_punish(struct arbiter *arbiter, int64_t now_ns);
 /* Starts and retires workers until there are as many as there should be. */
 void manage_balance(struct arbiter *arbiter, int64_t now_ns);
 
+/* Tells a worker to go: it counts no longer, and has graceful_timeout to end. */
+void manage_retire(const struct arbiter *arbiter, struct child *child, int64_t now_ns);
+
 /* Whether a worker boots or is being replaced. */
 bool manage_in_transition(const struct arbiter *arbiter);
 

@@ -277,6 +277,12 @@ open_mailbox(struct worker *worker)
     return h1_adopt_from(&worker->server, mailboxes->items[self].read_fd);
 }
 
+void
+worker_set_server_token(struct worker *worker, struct span token)
+{
+    worker->server.settings.server_token = token;
+}
+
 int
 worker_serve(struct worker *worker)
 {

@@ -60,6 +60,10 @@ void worker_fini(struct worker *worker);
 /* It has been told to end. */
 bool worker_is_leaving(const struct worker *worker);
 
+/* What the Server field of responses says, instead of "saola"; the caller keeps the text. Before
+ * worker_serve(). */
+void worker_set_server_token(struct worker *worker, struct span token);
+
 /* Listens from now on, unless it has been told to end. Before the first wait, after the application
  * has been loaded. Negative errno. */
 int worker_serve(struct worker *worker) NODISCARD;

@@ -16,12 +16,14 @@
 #include "http/access_log.h"
 #include "py/wsgi_types.h"
 
+struct arbiter;
 struct py_worker;
 
 struct module_state {
     struct wsgi_types wsgi;
     struct access_log access_log;            /* of this process; workers inherit it */
     struct access_log_format *access_format; /* owned */
+    struct arbiter *arbiter;                 /* while arbiter_run() runs; not owned */
     struct py_worker *worker;                /* while py_worker_run() runs; not owned */
 };
 

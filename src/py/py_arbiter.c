@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "py/py_arbiter.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "config/config.h"
 #include "log/log.h"
 #include "net/listener.h"
 #include "proc/arbiter.h"
+#include "proc/manage.h"
 #include "proc/privileges.h"
+#include "proc/signals.h"
 #include "proc/spawn.h"
+#include "py/module.h"
 #include "py/py_compat.h"
 #include "py/py_config.h"
 #include "py/py_log.h"
@@ -17,6 +21,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* One per run, on its stack. The exception that the core calls "held by the host" is the one that
@@ -28,6 +33,8 @@ struct py_arbiter {
     PyObject *object;   /* borrowed: the saola.arbiter.Arbiter */
     PyObject *cfg;      /* owned: has core.cfg */
     PyObject *next_cfg; /* owned: while a reload is in progress */
+    /* Owned: a set of the names of those methods that are not saola.arbiter.Arbiter's own. */
+    PyObject *overridden;
 };
 
 /* --- small things --- */
@@ -67,7 +74,7 @@ update_attributes(const struct py_arbiter *py)
         const char *name;
         long long value;
     } attributes[] = {
-        {"num_workers", a->target},
+        {"_num_workers", a->target},
         {"worker_age", a->last_age},
         {"master_pid", a->predecessor_pid},
         {"reexec_pid", a->successor_pid},
@@ -169,6 +176,27 @@ system_exit_code(PyObject *exception)
     return result;
 }
 
+/* The exit code of a HaltServer, whose reason the log is to show; 0: it is something else. */
+static int
+halt_code(struct arbiter *a)
+{
+    PyObject *exception = py_raised_take();
+    PyObject *code = PyObject_GetAttrString(exception, "exit_status");
+    PyObject *reason = code ? PyObject_GetAttrString(exception, "reason") : NULL;
+    const char *text = reason && PyUnicode_Check(reason) ? PyUnicode_AsUTF8(reason) : NULL;
+    long number = text && PyLong_Check(code) ? PyLong_AsLong(code) : 0;
+
+    PyErr_Clear();
+    if (number != 0) {
+        free(a->reason);
+        a->reason = mem_strdup(text);
+    }
+    Py_XDECREF(reason);
+    Py_XDECREF(code);
+    py_raised_put(exception);
+    return (int)(number & 0xff);
+}
+
 /* Takes the raised exception. */
 static int
 report_as(const char *text, int code)
@@ -186,7 +214,12 @@ report_as(const char *text, int code)
 static int
 report(void *context)
 {
-    (void)context;
+    struct py_arbiter *py = context;
+    int code = halt_code(&py->core);
+    if (code != 0) {
+        PyErr_Clear();
+        return code;
+    }
     return report_as("Unhandled exception in main loop", EXIT_UNHANDLED);
 }
 
@@ -276,6 +309,68 @@ listeners_changed(void *context)
         return -ECANCELED;
     }
     return done(PyObject_CallMethod(py->object, "_set_listeners", "N", list));
+}
+
+/* --- methods that a subclass has overridden --- */
+
+static bool
+overrides(const struct py_arbiter *py, const char *method)
+{
+    PyObject *name = py->overridden ? PyUnicode_FromString(method) : NULL;
+    int found = name ? PySet_Contains(py->overridden, name) : 0;
+
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return found > 0;
+}
+
+static int
+call_override(const struct py_arbiter *py, const char *method)
+{
+    int rc = update_attributes(py);
+    return rc < 0 ? rc : done(PyObject_CallMethod(py->object, method, NULL));
+}
+
+static int
+act(void *context, int signal_number)
+{
+    struct py_arbiter *py = context;
+    char method[32];
+
+    snprintf(method, sizeof(method), "handle_%s", signals_short_name(signal_number));
+    if (!overrides(py, method)) {
+        return arbiter_act(&py->core, signal_number);
+    }
+    int rc = call_override(py, method);
+    if (rc < 0 && PyErr_ExceptionMatches(PyExc_StopIteration)) { /* Gunicorn's way to stop */
+        PyErr_Clear();
+        arbiter_stop(&py->core, SIGTERM, 0, NULL);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int
+manage(void *context)
+{
+    struct py_arbiter *py = context;
+
+    if (overrides(py, "manage_workers")) {
+        return call_override(py, "manage_workers");
+    }
+    manage_balance(&py->core, clock_mono_ns());
+    return 0;
+}
+
+static int
+spawn(void *context, int64_t now_ns)
+{
+    struct py_arbiter *py = context;
+
+    if (overrides(py, "spawn_worker")) {
+        return call_override(py, "spawn_worker");
+    }
+    return spawn_worker(&py->core, now_ns);
 }
 
 /* --- workers --- */
@@ -382,6 +477,7 @@ run_worker(void *context, struct child *child, const struct worker_start *start)
     PyObject *worker = child->object;
     int code = 0;
 
+    module_state_get(py->module)->arbiter = NULL; /* this process is none */
     if (begin_worker(py, worker) < 0) {
         code = report_as("Exception in worker process", EXIT_WORKER_BOOT_ERROR);
     } else {
@@ -411,6 +507,9 @@ static const struct arbiter_host host = {
     .reopen_logs = reopen_logs,
     .unset_env = unset_env,
     .listeners_changed = listeners_changed,
+    .act = act,
+    .manage = manage,
+    .spawn = spawn,
     .fork = fork_interpreter,
     .child_new = child_new,
     .child_forked = child_forked,
@@ -506,18 +605,10 @@ run_python_signals(struct arbiter *a)
 
 /* The exit code, or -1 with an exception. */
 static int
-serve(struct arbiter *a)
+serve(const struct py_arbiter *py, struct arbiter *a)
 {
-    int rc = arbiter_start(a);
-    if (rc == -ECANCELED) {
+    if (done(PyObject_CallMethod(py->object, "start", NULL)) < 0) {
         return -1;
-    }
-    if (rc < 0 && a->error) {
-        PyErr_SetString(PyExc_RuntimeError, a->error);
-        return -1;
-    }
-    if (rc < 0) {
-        return a->exit_code;
     }
     while (arbiter_turn(a)) {
         Py_BEGIN_ALLOW_THREADS
@@ -526,6 +617,12 @@ serve(struct arbiter *a)
         run_python_signals(a);
     }
     return a->exit_code;
+}
+
+static PyObject *
+overridden_methods(PyObject *arbiter)
+{
+    return PyObject_CallMethod(arbiter, "_overridden", NULL);
 }
 
 static PyObject *
@@ -542,7 +639,8 @@ arbiter_run(PyObject *module, PyObject *args)
     }
     py.cfg = PyObject_GetAttrString(py.object, "cfg");
     cfg = py.cfg ? py_config_get(py.cfg) : NULL;
-    if (cfg && start_context_init(&start, py.object) == 0) {
+    py.overridden = cfg ? overridden_methods(py.object) : NULL;
+    if (py.overridden && start_context_init(&start, py.object) == 0) {
         py.core.context = &py;
         py.core.command = start.command;
         py.core.start_directory = start.directory;
@@ -551,7 +649,9 @@ arbiter_run(PyObject *module, PyObject *args)
             log_warning("Standard input, output and error are closed, and so is /dev/null");
         }
         arbiter_init(&py.core, cfg);
-        code = serve(&py.core);
+        module_state_get(module)->arbiter = &py.core;
+        code = serve(&py, &py.core);
+        module_state_get(module)->arbiter = NULL;
         PyObject *raised = py_raised_take();
         arbiter_fini(&py.core);
         if (raised) {
@@ -559,6 +659,7 @@ arbiter_run(PyObject *module, PyObject *args)
         }
     }
     start_context_fini(&start);
+    Py_XDECREF(py.overridden);
     Py_XDECREF(py.cfg);
     return code < 0 ? NULL : PyLong_FromLong(code);
 }

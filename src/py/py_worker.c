@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "py/py_worker.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "config/config.h"
 #include "log/log.h"
 #include "net/listener.h"
 #include "proc/signals.h"
+#include "proc/slot.h"
 #include "proc/spawn.h"
 #include "proc/worker.h"
 #include "py/module.h"
 #include "py/py_log.h"
+#include "py/py_steer.h"
 #include "py/wsgi.h"
 
 #include <arpa/inet.h>
@@ -25,6 +28,9 @@ struct py_worker {
     struct worker core;
     struct wsgi_app *app;
     PyObject *object; /* saola.workers.base.Worker; borrowed */
+    /* Owned: what this server calls itself. */
+    PyObject *server;
+    PyObject *server_software;
     bool booted;
 };
 
@@ -92,9 +98,9 @@ describe_listeners(const struct worker_start *start, struct wsgi_listener *out,
 }
 
 static struct wsgi_app *
-app_new(PyObject *module, PyObject *callable, struct py_worker *worker,
-        const struct worker_start *start)
+app_new(PyObject *module, PyObject *callable, struct py_worker *worker)
 {
+    const struct worker_start *start = worker->core.start;
     const struct config *cfg = start->cfg;
     struct wsgi_app *app = NULL;
     struct wsgi_listener *listeners = mem_array(start->listener_count, sizeof(*listeners));
@@ -103,7 +109,7 @@ app_new(PyObject *module, PyObject *callable, struct py_worker *worker,
         .listeners = listeners,
         .n_listeners = (unsigned)start->listener_count,
         .script_name = getenv("SCRIPT_NAME"),
-        .server_software = "saola/" SAOLA_VERSION,
+        .server_software = PyUnicode_AsUTF8(worker->server_software),
         .multiprocess = cfg->workers > 1,
         .sendfile = cfg->sendfile,
         .deadline = &worker->core.executor.deadline,
@@ -120,13 +126,13 @@ app_new(PyObject *module, PyObject *callable, struct py_worker *worker,
 }
 
 static int
-load_application(PyObject *module, struct py_worker *worker, const struct worker_start *start)
+load_application(PyObject *module, struct py_worker *worker)
 {
     PyObject *callable = PyObject_CallMethod(worker->object, "load_wsgi", NULL);
     if (callable == NULL) {
         return -1;
     }
-    worker->app = app_new(module, callable, worker, start);
+    worker->app = app_new(module, callable, worker);
     Py_DECREF(callable);
     return worker->app ? 0 : -1;
 }
@@ -251,12 +257,31 @@ set_max_requests(struct py_worker *worker)
     return rc;
 }
 
+/* The names as they are after the configuration file has run: it may have changed them. */
+static int
+name_server(struct py_worker *worker)
+{
+    PyObject *identity = PyImport_ImportModule("saola._identity");
+    if (identity) {
+        worker->server = PyObject_CallMethod(identity, "server", NULL);
+        worker->server_software = PyObject_CallMethod(identity, "server_software", NULL);
+        Py_DECREF(identity);
+    }
+    Py_ssize_t n = 0;
+    const char *text = worker->server ? PyUnicode_AsUTF8AndSize(worker->server, &n) : NULL;
+    if (!text || !worker->server_software) {
+        return -1;
+    }
+    worker_set_server_token(&worker->core, span_of(text, (size_t)n));
+    return 0;
+}
+
 /* Everything between the fork and the first request; the core is set up already. */
 static int
 boot(PyObject *module, struct py_worker *worker, const struct worker_start *start)
 {
     if (set_max_requests(worker) < 0 || call_method(worker->object, "init_signals") < 0 ||
-        load_application(module, worker, start) < 0 ||
+        name_server(worker) < 0 || load_application(module, worker) < 0 ||
         PyObject_SetAttrString(worker->object, "booted", Py_True) < 0 ||
         call_method(worker->object, "post_worker_init") < 0) {
         return -1;
@@ -323,6 +348,8 @@ py_worker_run(PyObject *module, const struct worker_start *start, PyObject *work
     state->worker = NULL;
     worker_fini(&worker->core);
     wsgi_app_free(worker->app);
+    Py_XDECREF(worker->server);
+    Py_XDECREF(worker->server_software);
     free(worker);
     return code;
 }
@@ -378,6 +405,31 @@ worker_requests_method(PyObject *module, PyObject *unused)
 }
 
 static PyObject *
+worker_beat_method(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    const struct py_worker *worker = module_state_get(module)->worker;
+    if (worker) {
+        slot_heartbeat(worker->core.start->slot, clock_mono_ns());
+    }
+    Py_RETURN_NONE;
+}
+
+/* Of this worker, or, in the arbiter, of the one with that pid. */
+static PyObject *
+worker_heartbeat_method(PyObject *module, PyObject *args)
+{
+    const struct py_worker *worker = module_state_get(module)->worker;
+    int pid = 0;
+    if (!PyArg_ParseTuple(args, "i:worker_heartbeat", &pid)) {
+        return NULL;
+    }
+    int64_t ns =
+        worker ? slot_last_heartbeat(worker->core.start->slot) : py_steer_heartbeat(module, pid);
+    return PyFloat_FromDouble((double)ns / (double)NS_PER_SEC);
+}
+
+static PyObject *
 worker_forked_method(PyObject *module, PyObject *unused)
 {
     (void)unused;
@@ -401,6 +453,9 @@ static PyMethodDef methods[] = {
      "Raises saola.RequestTimeout if the request that runs is late."},
     {"worker_requests", worker_requests_method, METH_NOARGS,
      "The number of requests that this worker has begun."},
+    {"worker_beat", worker_beat_method, METH_NOARGS, "Show that this worker lives."},
+    {"worker_heartbeat", worker_heartbeat_method, METH_VARARGS,
+     "When the worker with that pid last showed that it lives, in seconds."},
     {"worker_forked", worker_forked_method, METH_NOARGS,
      "In a child that the application has forked: it is no worker."},
     {NULL, NULL, 0, NULL},

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from saola._later import missing
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -13,7 +15,11 @@ Header = tuple[str, str]
 Address = tuple[str, int] | str
 
 
-class Request:
+class Message:
+    """What has a head and a body."""
+
+
+class Request(Message):
     """A request head, and its body as a file-like object.
 
     A pre_request hook may change the attributes: environ is made from what it leaves behind.
@@ -106,3 +112,13 @@ class Request:
                 continue
             key = "HTTP_" + key
             environ[key] = f"{environ[key]},{value}" if key in environ else value
+
+
+if not TYPE_CHECKING:
+    _LATER = frozenset(
+        {"METHOD_BADCHAR_RE", "RFC9110_5_5_INVALID_AND_DANGEROUS", "TOKEN_RE", "VERSION_RE"}
+    )
+
+    def __getattr__(name):
+        """What the parser goes by: to change it has no effect, because the parser is C."""
+        missing(__name__, name, _LATER)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from saola._core import FileWrapper
+from saola._later import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,3 +55,12 @@ class Response:
 
     def is_chunked(self) -> bool:
         return self.chunked
+
+
+if not TYPE_CHECKING:
+    _LATER = frozenset(
+        {"WSGIErrorsWrapper", "base_environ", "create", "default_environ", "proxy_environ"}
+    )
+
+    def __getattr__(name):
+        missing(__name__, name, _LATER)

@@ -10,16 +10,21 @@ import os
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from saola import _core
+from saola.errors import AppImportError
 from saola.glogging import Logger
+from saola.util import make_fail_app
+from saola.workers.workertmp import WorkerTmp
 
 if TYPE_CHECKING:
     from saola.app.base import BaseApplication
     from saola.config import Config
-    from saola.sock import Listener
+    from saola.sock import BaseSocket
 
 
 class Worker:
@@ -34,7 +39,7 @@ class Worker:
         self,
         age: int,
         ppid: int,
-        sockets: list[Listener],
+        sockets: list[BaseSocket],
         app: BaseApplication,
         timeout: float,
         cfg: Config,
@@ -53,7 +58,7 @@ class Worker:
         self.aborted = False
         self.alive = True
         self.reloader: Any = None
-        self.tmp: Any = None
+        self.tmp = WorkerTmp(cfg, self)
         self.wsgi: Any = None
         self._requests = 0  # set by the core at the end
         #: With its jitter, which is drawn in the worker.
@@ -68,15 +73,60 @@ class Worker:
         return _core.worker_requests() or self._requests
 
     def notify(self) -> None:
-        """Shows that the worker lives. The core does so by itself."""
+        """Shows that the worker lives. The core does so by itself, between requests."""
+        self.tmp.notify()
 
     def load_wsgi(self) -> Any:
         """The application, loaded now unless preload_app has done it."""
-        self.wsgi = self.app.wsgi()
+        if self.cfg.reload:
+            self._start_reloader()
+        try:
+            self.wsgi = self.app.wsgi()
+        except AppImportError:
+            raise
+        except Exception as error:
+            if self.reloader is None:
+                raise
+            self.wsgi = self._show_until_changed(error)
+        if self.reloader is not None:
+            self.reloader.changed()  # what has been loaded is what the next look is compared with
         return self.wsgi
 
     def post_worker_init(self) -> None:
         self.cfg.post_worker_init(self)
+
+    # The reloader.
+
+    def _start_reloader(self) -> None:
+        from saola import reloader
+
+        engine, files = self.cfg.reload_engine, self.cfg.reload_extra_files
+        try:
+            self.reloader = reloader.reloader_engines[engine](
+                extra_files=files, callback=self._files_changed
+            )
+        except OSError as error:
+            if engine != "auto":
+                raise
+            self.log.warning("Looking for changes every second: %s", error)
+            self.reloader = reloader.Reloader(extra_files=files, callback=self._files_changed)
+        self.reloader.start()
+
+    def _files_changed(self, filename: str) -> None:
+        """Called in the reloader's thread: the worker goes, as after TERM, and a new one comes."""
+        self.log.info("Worker reloading: %s modified", filename)
+        self.alive = False
+        try:
+            self.cfg.worker_int(self)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _show_until_changed(self, error: Exception) -> Any:
+        """An application that shows everybody why the real one cannot be loaded."""
+        self.log.exception("Error loading the application; waiting for a change")
+        for filename in _files_of(error):
+            self.reloader.add_extra_file(filename)
+        return make_fail_app("".join(traceback.format_exception(error)))
 
     # Signals.
 
@@ -137,3 +187,12 @@ class Worker:
 
     def handle_winch(self, sig: int, frame: FrameType | None) -> None:
         self.log.debug("worker: SIGWINCH ignored.")
+
+
+def _files_of(error: Exception) -> Iterator[str]:
+    """Where the reason for it may be: modules that failed to load are in no list."""
+    if isinstance(error, SyntaxError) and error.filename:
+        yield error.filename
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if os.path.exists(frame.f_code.co_filename):
+            yield frame.f_code.co_filename
