@@ -149,6 +149,10 @@ class Application(BaseApplication):
         if self.cfg.print_config or self.cfg.print_origins or self.cfg.check_config:
             self._check_application()
             sys.exit(0)
+        if self.cfg.spew:
+            from saola import debug
+
+            debug.spew()
         if self.cfg.pythonpath:
             for path in map(os.path.abspath, self.cfg.pythonpath.split(",")):
                 if path not in sys.path:
