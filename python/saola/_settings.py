@@ -79,6 +79,8 @@ class Setting:
     def get(self) -> Any:
         if self._config is not None and self.info is not None:
             value = _core.Config.get(self._config, self.name)
+            if self.name == "statsd_host" and value is not None:
+                return util.parse_statsd_address(value)
             return self.default if value is None and self.info["type"] == "hook" else value
         if not self._is_set and self.info is not None:
             return self._checked(self.default)

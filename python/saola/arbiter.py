@@ -16,7 +16,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from saola import _core, _identity, util
+from saola import _core, _identity, _logroute, util
 from saola.app.base import BaseApplication
 from saola.config import Config
 from saola.errors import AppImportError
@@ -77,7 +77,8 @@ class Arbiter:
         """Takes over the application and its settings."""
         self.app = app
         self.cfg: Config = app.cfg
-        self.log = Logger(app.cfg)
+        self.log: Logger = self.cfg.logger_class(app.cfg)
+        _logroute.route(self.log)
 
     @property
     def address(self) -> list[str | int | tuple[str, int]]:
@@ -207,6 +208,8 @@ class Arbiter:
         self.pid = os.getpid()
         _identity.server()
         _identity.server_software()
+        if self.cfg.daemon and isinstance(self.log, Logger):
+            self.log.capture_output()  # a daemon has just given up its standard streams
         self._set_env(self.cfg)
         if self.cfg.reload:
             self.log.warning("Reloader is on. Use in development only!")
@@ -217,6 +220,7 @@ class Arbiter:
                 self._load_application()
             except AppImportError as error:
                 raise RuntimeError(str(error)) from None
+            _logroute.route(self.log)
 
     def _load_application(self) -> None:
         """Loads the application, once, for all workers to come. What it consists of will be there
@@ -276,7 +280,12 @@ class Arbiter:
             return
         self.cfg = self.app.cfg
         try:
-            self.log.setup(self.cfg)
+            logger_class = self.cfg.logger_class
+            if type(self.log) is logger_class:
+                self.log.setup(self.cfg)
+            else:
+                self.log = logger_class(self.cfg)
+            _logroute.route(self.log)
         except Exception:
             text = "reloading the logger configuration failed, keeping the previous one"
             traceback.print_exc()

@@ -133,7 +133,7 @@ class Config(_core.Config):
         )
 
     def _show(self, name: str) -> str:
-        if self.settings[name].info is not None:
+        if self.settings[name].info is not None and name != "statsd_host":
             return self.render(name)
         value = self.settings[name].get()
         return f"<{value.__qualname__}()>" if callable(value) else str(value)
@@ -164,6 +164,12 @@ class Config(_core.Config):
     @property
     def worker_class(self) -> Any:
         return load_worker_class(self)
+
+    @property
+    def logger_class(self) -> Any:
+        from saola import _logroute
+
+        return _logroute.find_logger_class(self)
 
     @property
     def address(self) -> list[str | int | tuple[str, int]]:

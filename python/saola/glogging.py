@@ -1,54 +1,236 @@
 # SPDX-License-Identifier: MIT
 """The logs as hooks, configuration files and applications see them: Gunicorn's Logger.
 
-The server writes its own lines in C. What Python code logs through `server.log`, `worker.log` or
-the loggers `gunicorn.error` and `gunicorn.access` takes the way of Python's logging, so handlers
-and filters that the application adds, and handlers that it copies, work as they do everywhere; the
-handlers that are here end in the same files.
+The server writes its own lines in C as long as nothing but the stock configuration is asked for.
+What Python code logs through `server.log`, `worker.log` or the loggers `gunicorn.error` and
+`gunicorn.access` takes the way of Python's logging, so handlers and filters that the application
+adds, and handlers that it copies, work as they do everywhere; the handlers that are here end in the
+same files. With a logger class or a logging configuration of the user's, the server's own lines
+take that way too: saola._logroute.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import contextlib
+import json
 import logging
+import logging.config
 import os
+import re
+import socket
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from saola import _core
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from saola.config import Config
+
+#: `security` is the old name of `auth`.
+SYSLOG_FACILITIES = {
+    "kern": 0,
+    "user": 1,
+    "mail": 2,
+    "daemon": 3,
+    "auth": 4,
+    "security": 4,
+    "syslog": 5,
+    "lpr": 6,
+    "news": 7,
+    "uucp": 8,
+    "cron": 9,
+    "authpriv": 10,
+    "ftp": 11,
+    **{f"local{number}": 16 + number for number in range(8)},
+}
+
+SYSLOG_PORT = 514
+
+#: What logconfig_dict and logconfig_json are laid over, key by key.
+CONFIG_DEFAULTS: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "root": {"level": "INFO", "handlers": ["console"]},
+    "loggers": {
+        "gunicorn.error": {
+            "level": "INFO",
+            "handlers": ["error_console"],
+            "propagate": True,
+            "qualname": "gunicorn.error",
+        },
+        "gunicorn.access": {
+            "level": "INFO",
+            "handlers": ["console"],
+            "propagate": True,
+            "qualname": "gunicorn.access",
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "generic",
+            "stream": "ext://sys.stdout",
+        },
+        "error_console": {
+            "class": "logging.StreamHandler",
+            "formatter": "generic",
+            "stream": "ext://sys.stderr",
+        },
+    },
+    "formatters": {
+        "generic": {
+            "format": "%(asctime)s [%(process)d] [%(levelname)s] %(message)s",
+            "datefmt": "[%Y-%m-%d %H:%M:%S %z]",
+            "class": "logging.Formatter",
+        }
+    },
+}
+
+
+def loggers() -> list[logging.Logger]:
+    """All loggers that have a name."""
+    return [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
+
+
+# Access log. --------------------------------------------------------------------------------------
+
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+_MICROSECONDS = 1_000_000
+
+
+def _escape_match(match: re.Match[str]) -> str:
+    char = match[0]
+    if char == '"':
+        return '\\"'
+    data = bytes([ord(char)]) if char < "\u0100" else char.encode("utf-8", "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in data)
+
+
+def _escape(text: str) -> str:
+    r"""A double quote as \", the backslash and all but printable ASCII as \xNN."""
+    return _UNSAFE.sub(_escape_match, text)
+
+
+class SafeAtoms(dict[str, Any]):
+    """Atoms for the % operator: texts are escaped, unknown names are `-`."""
+
+    def __init__(self, atoms: Mapping[str, Any]) -> None:
+        super().__init__()
+        for key, value in atoms.items():
+            self[key] = _escape(value) if isinstance(value, str) else value
+        if isinstance(self.get("u"), str):
+            self["u"] = self["u"].replace(" ", "\\x20")
+
+    def __getitem__(self, key: str) -> Any:
+        return self.get(key.lower() if key.startswith("{") else key, "-")
+
+
+class JsonFormat(str):
+    """The access_log_format "json", for the % operator: the object that the core would write."""
+
+    __slots__ = ()
+
+    MEMBERS = (
+        *(("remote_addr", "h"), ("user", "u"), ("method", "m"), ("target", "target")),
+        *(("path", "U"), ("query", "q"), ("protocol", "H"), ("referer", "f")),
+        *(("user_agent", "a"), ("status", "s"), ("body_bytes", "B"), ("duration_us", "D")),
+        *(("queue_us", "Q"), ("pid", "pid")),
+    )
+
+    def __str__(self) -> str:
+        return self
+
+    def __mod__(self, atoms: Any) -> str:
+        values = atoms.typed if isinstance(atoms, _TypedAtoms) else atoms
+        members: dict[str, Any] = {"time": time.strftime("%Y-%m-%dT%H:%M:%S")}
+        zone = time.strftime("%z")
+        members["time"] += f"{zone[:3]}:{zone[3:]}"
+        for member, atom in self.MEMBERS:
+            value = values.get(atom)
+            members[member] = None if value == "-" else value
+        return json.dumps(members, separators=(",", ":"))
+
+
+class _TypedAtoms(SafeAtoms):
+    """Atoms that remember their values as they were."""
+
+    def __init__(self, atoms: Mapping[str, Any]) -> None:
+        super().__init__(atoms)
+        self.typed = {key: _json_value(value) for key, value in atoms.items()}
+        self.typed["pid"] = os.getpid()
+        request = str(atoms.get("r", ""))
+        self.typed["target"] = _json_value(request.partition(" ")[2].rpartition(" ")[0])
+        if str(self.typed.get("s")).isdigit():
+            self.typed["s"] = int(self.typed["s"])
+
+
+def _json_value(value: Any) -> Any:
+    r"""Bytes that are no UTF-8, and the backslash, as \xNN."""
+    if not isinstance(value, str):
+        return value
+    data = value.replace("\\", "\\x5c").encode("latin-1", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
+
+
+# Syslog. ------------------------------------------------------------------------------------------
+
+
+def parse_syslog_address(
+    addr: str,
+) -> tuple[socket.SocketKind | None, str | tuple[str, int]]:
+    """The type of the socket (None: any that a unix socket has), and where it is."""
+    if addr.startswith("unix://"):
+        path, _, wanted = addr.removeprefix("unix://").partition("#")
+        return socket.SOCK_DGRAM if wanted == "dgram" else None, path
+    scheme, separator, place = addr.partition("://")
+    if scheme not in ("udp", "tcp") or not separator:
+        raise RuntimeError("invalid syslog address")
+    kind = socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM
+    match = re.fullmatch(r"(?:\[([^]]*)\]|([^:]*))(?::(.*))?", place)
+    if match is None:
+        raise RuntimeError("invalid syslog address")
+    host, port = match[1] or match[2] or "localhost", match[3]
+    if port is not None and not port.isdigit():
+        raise RuntimeError(f"{port!r} is not a valid port number.")
+    return kind, (host.lower(), SYSLOG_PORT if port is None else int(port))
+
+
+class SyslogHandler(logging.Handler):
+    """Sends by the core: never blocks, and knows when a server comes back."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _core.log_syslog(record.levelno, self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+# The logger. --------------------------------------------------------------------------------------
 
 
 class ErrorLogStream:
     """The error log as the stream of a handler; each call of write() is one write(2)."""
 
-    def write(self, text: str) -> None:
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
         _core.log_raw(text)
+        return len(text)
 
     def flush(self) -> None:
         pass
 
+    def fileno(self) -> int:
+        return _core.log_fileno()
 
-class AccessLogStream:
-    """The access log as the stream of a handler, for the few lines that do not come from C.
-
-    The file is opened for each of them: it may be renamed at any time.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = os.path.abspath(path)
-
-    def write(self, text: str) -> None:
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            os.write(fd, text.encode("utf-8", "backslashreplace"))
-        finally:
-            os.close(fd)
-
-    def flush(self) -> None:
-        pass
+    def isatty(self) -> bool:
+        return os.isatty(self.fileno())
 
 
 class Logger:
@@ -66,56 +248,152 @@ class Logger:
     error_fmt = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
     datefmt = "[%Y-%m-%d %H:%M:%S %z]"
     access_fmt = "%(message)s"
+    syslog_fmt = "[%(process)d] %(message)s"
+
+    atoms_wrapper_class: type[SafeAtoms] = SafeAtoms
 
     def __init__(self, cfg: Config) -> None:
         self.error_log = logging.getLogger("gunicorn.error")
-        self.access_log = logging.getLogger("gunicorn.access")
         self.error_log.propagate = False
+        self.access_log = logging.getLogger("gunicorn.access")
         self.access_log.propagate = False
+        self.error_handlers: list[logging.Handler] = []
+        self.access_handlers: list[logging.Handler] = []
+        self.logfile = None
+        self.lock = None
+        self.cfg = cfg
         self.setup(cfg)
 
     def setup(self, cfg: Config) -> None:
         """Opens the logs that the settings name; again when they are read anew.
 
-        RuntimeError if one of them cannot be written; the error log stays where it was then.
+        RuntimeError if something is wrong with one of them.
         """
-        _core.access_log_open(cfg.accesslog, cfg.access_log_format, cfg.uid, cfg.gid)
+        syslog = _syslog_options(cfg) if cfg.syslog else None
+        to_syslog = bool(syslog) and not cfg.disable_redirect_access_to_syslog
+        _core.access_log_open(cfg.accesslog, cfg.access_log_format, cfg.uid, cfg.gid, to_syslog)
         _core.log_open(cfg.errorlog, cfg.loglevel, cfg.uid, cfg.gid)
 
         self.cfg = cfg
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
         self.error_log.setLevel(self.loglevel)
         self.access_log.setLevel(logging.INFO)
+        self.capture_output()
         self._set_handler(
-            self.error_log, ErrorLogStream(), logging.Formatter(self.error_fmt, self.datefmt)
+            self.error_log, cfg.errorlog, logging.Formatter(self.error_fmt, self.datefmt)
         )
         self._set_handler(
-            self.access_log, self._access_stream(), logging.Formatter(self.access_fmt)
+            self.access_log, cfg.accesslog, logging.Formatter(self.access_fmt), sys.stdout
         )
+        self._set_syslog(syslog, to_syslog)
+        self._configure_logging()
+        self._stock_shape = self._shape()
 
-    def _access_stream(self) -> AccessLogStream | TextIO | None:
-        if self.cfg.accesslog is None:
-            return None
-        return sys.stdout if self.cfg.accesslog == "-" else AccessLogStream(self.cfg.accesslog)
+    # Handlers.
 
     def _set_handler(
         self,
         log: logging.Logger,
-        stream: ErrorLogStream | AccessLogStream | TextIO | None,
-        formatter: logging.Formatter,
+        output: str | None,
+        fmt: logging.Formatter,
+        stream: TextIO | None = None,
     ) -> None:
+        """Exchanges the handlers of ours for one that writes to `output`, if that is anything."""
         for handler in list(log.handlers):
             if getattr(handler, "_gunicorn", False):
                 log.removeHandler(handler)
-        if stream is not None:
-            handler = logging.StreamHandler(cast(TextIO, stream))
-            handler.setFormatter(formatter)
-            handler._gunicorn = True  # type: ignore[attr-defined] # the mark that Gunicorn sets
-            log.addHandler(handler)
+                if isinstance(handler, logging.FileHandler):
+                    handler.close()
+        if output is None:
+            return
+        if log is self.error_log and output == self.cfg.errorlog and stream is None:
+            handler = logging.StreamHandler(cast(TextIO, ErrorLogStream()))
+        elif output == "-":
+            handler = logging.StreamHandler(stream)
+        else:
+            handler = self._file_handler(output)
+        self._add_handler(log, handler, fmt)
 
-    @property
-    def access_log_enabled(self) -> bool:
-        return bool(self.cfg.accesslog)
+    def _add_handler(
+        self, log: logging.Logger, handler: logging.Handler, fmt: logging.Formatter
+    ) -> None:
+        handler.setFormatter(fmt)
+        handler._gunicorn = True  # type: ignore[attr-defined] # the mark that Gunicorn sets
+        log.addHandler(handler)
+
+    def _file_handler(self, path: str) -> logging.FileHandler:
+        try:
+            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise RuntimeError(f"Error: {path!r} isn't writable [{error!r}]") from None
+        with contextlib.suppress(OSError):  # it may be /dev/null
+            os.chown(handler.baseFilename, self.cfg.uid, self.cfg.gid)
+        return handler
+
+    def _get_gunicorn_handler(self, log: logging.Logger) -> logging.Handler | None:
+        return next((each for each in log.handlers if getattr(each, "_gunicorn", False)), None)
+
+    def _set_syslog(self, options: tuple[Any, ...] | None, access: bool) -> None:
+        if options is None:
+            _core.log_syslog_close()
+            return
+        _core.log_syslog_open(*options)
+        _core.log_syslog_connect()
+        self._add_syslog_handler(self.error_log, options[-1], "error")
+        if access:
+            self._add_syslog_handler(self.access_log, options[-1], "access")
+
+    def _add_syslog_handler(self, log: logging.Logger, prefix: str, name: str) -> None:
+        prefix = prefix.replace("%", "%%")
+        fmt = logging.Formatter(f"gunicorn.{prefix}.{name}: {self.syslog_fmt}")
+        self._add_handler(log, SyslogHandler(), fmt)
+
+    # Configurations of Python's logging.
+
+    def _configure_logging(self) -> None:
+        cfg = self.cfg
+        if cfg.logconfig_dict:
+            _apply(cfg.logconfig_dict)
+        elif cfg.logconfig_json:
+            if os.path.exists(cfg.logconfig_json):
+                _apply(_read_json(cfg.logconfig_json))
+        elif cfg.logconfig:
+            if not os.path.exists(cfg.logconfig):
+                raise RuntimeError(f"Error: log config '{cfg.logconfig}' not found")
+            defaults = {
+                **CONFIG_DEFAULTS,
+                "__file__": cfg.logconfig,
+                "here": os.path.dirname(cfg.logconfig),
+            }
+            logging.config.fileConfig(cfg.logconfig, defaults, disable_existing_loggers=False)
+
+    def _has_logging_config(self) -> bool:
+        cfg = self.cfg
+        return bool(cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json)
+
+    def _shape(self) -> tuple[Any, ...]:
+        """What a change of would make the core's own way of logging another one."""
+        return tuple(
+            (
+                *(log.level, log.propagate, tuple(log.filters)),
+                *((each, each.formatter, each.level, tuple(each.filters)) for each in log.handlers),
+            )
+            for log in (self.error_log, self.access_log)
+        )
+
+    # Output of the application.
+
+    def capture_output(self) -> None:
+        """Sends what is written to descriptors 1 and 2 to the error log's file."""
+        if not self.cfg.capture_output or self.cfg.errorlog == "-":
+            return
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        for number in (1, 2):
+            os.dup2(_core.log_fileno(), number)
+
+    # Messages.
 
     def critical(self, msg: object, *args: object, **kwargs: Any) -> None:
         self.error_log.critical(msg, *args, **kwargs)
@@ -141,18 +419,108 @@ class Logger:
             lvl = self.LOG_LEVELS.get(lvl.lower(), logging.INFO)
         self.error_log.log(lvl, msg, *args, **kwargs)
 
+    # Requests.
+
+    def atoms(
+        self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: timedelta
+    ) -> dict[str, Any]:
+        """The atoms of access_log_format for a request, by name."""
+        status = resp.status
+        if isinstance(status, str):
+            status = status.split(None, 1)[0]
+        sent = getattr(resp, "sent", None)
+        seconds, us = divmod(round(request_time.total_seconds() * _MICROSECONDS), _MICROSECONDS)
+        atoms = {
+            "h": environ.get("REMOTE_ADDR") or "-",
+            "l": "-",
+            "u": self._get_user(environ) or "-",
+            "t": self.now(),
+            "r": "{REQUEST_METHOD} {RAW_URI} {SERVER_PROTOCOL}".format_map(environ),
+            "s": status,
+            "m": environ.get("REQUEST_METHOD"),
+            "U": environ.get("PATH_INFO"),
+            "q": environ.get("QUERY_STRING"),
+            "H": environ.get("SERVER_PROTOCOL"),
+            "b": "-" if sent is None else str(sent),
+            "B": sent,
+            "f": environ.get("HTTP_REFERER", "-"),
+            "a": environ.get("HTTP_USER_AGENT", "-"),
+            "T": seconds,
+            "M": seconds * 1000 + us // 1000,
+            "D": seconds * _MICROSECONDS + us,
+            "L": f"{seconds}.{us:06d}",
+            "p": f"<{os.getpid()}>",
+            "Q": getattr(req, "_queue_us", "-"),
+        }
+        atoms.update(_named("i", getattr(req, "headers", req)))
+        atoms.update(_named("o", getattr(resp, "headers", resp)))
+        atoms.update(_named("e", environ))
+        return atoms
+
+    def access(
+        self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: timedelta
+    ) -> None:
+        """Logs a request: the atoms are the arguments of the record."""
+        if not self.access_log_enabled:
+            return
+        atoms = self.atoms(resp, req, environ, request_time)
+        try:
+            if self.cfg.access_log_format == "json":
+                self.access_log.info(JsonFormat("json"), _TypedAtoms(atoms))
+            else:
+                self.access_log.info(self.cfg.access_log_format, self.atoms_wrapper_class(atoms))
+        except Exception:
+            self.exception("A request could not be logged")
+
+    @property
+    def access_log_enabled(self) -> bool:
+        cfg = self.cfg
+        return bool(
+            cfg.accesslog
+            or self._has_logging_config()
+            or (cfg.syslog and not cfg.disable_redirect_access_to_syslog)
+        )
+
     def now(self) -> str:
         """The time as the access log has it."""
         return time.strftime("[%d/%b/%Y:%H:%M:%S %z]")
+
+    def _get_user(self, environ: Mapping[str, Any]) -> str | None:
+        """The user of Basic credentials."""
+        scheme, _, coded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            user = base64.b64decode(coded.strip().encode("latin-1")).split(b":", 1)[0]
+        except (binascii.Error, UnicodeEncodeError):
+            return None
+        return user.decode("latin-1")
+
+    # Files.
 
     def reopen_files(self) -> None:
         """Opens the server's logs and the files of all named loggers anew, after a rotation."""
         _core.log_reopen()
         _core.access_log_reopen()
-        for name in list(logging.root.manager.loggerDict):
-            for handler in logging.getLogger(name).handlers:
-                if isinstance(handler, logging.FileHandler):
-                    _reopen(handler)
+        self.capture_output()
+        for handler in _file_handlers():
+            _reopen(handler)
+
+    def close_on_exec(self) -> None:
+        for handler in _file_handlers():
+            if handler.stream:
+                os.set_inheritable(handler.stream.fileno(), False)
+
+
+def _named(kind: str, items: Any) -> Iterator[tuple[str, Any]]:
+    """Atoms such as {host}i, of a dictionary or of pairs."""
+    pairs = items.items() if hasattr(items, "items") else items
+    return ((f"{{{str(name).lower()}}}{kind}", value) for name, value in pairs)
+
+
+def _file_handlers() -> list[logging.FileHandler]:
+    found = [handler for log in loggers() for handler in log.handlers]
+    return [each for each in dict.fromkeys(found) if isinstance(each, logging.FileHandler)]
 
 
 def _reopen(handler: logging.FileHandler) -> None:
@@ -163,3 +531,31 @@ def _reopen(handler: logging.FileHandler) -> None:
             handler.stream = handler._open()
     finally:
         handler.release()
+
+
+def _syslog_options(cfg: Config) -> tuple[Any, ...]:
+    """The arguments of log_syslog_open()."""
+    prefix = cfg.syslog_prefix or cfg.proc_name.replace(":", ".")
+    facility = SYSLOG_FACILITIES.get(cfg.syslog_facility.lower())
+    if facility is None:
+        raise RuntimeError("unknown facility name")
+    kind, place = parse_syslog_address(cfg.syslog_addr)
+    if isinstance(place, str):
+        return (kind or 0, None, 0, place, facility, prefix)
+    return (kind, *place, None, facility, prefix)
+
+
+def _apply(config: dict[str, Any]) -> None:
+    try:
+        logging.config.dictConfig({**CONFIG_DEFAULTS, **config})
+    except (AttributeError, ImportError, ValueError, TypeError) as error:
+        raise RuntimeError(str(error)) from None
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            config: dict[str, Any] = json.load(file)
+    except ValueError as error:
+        raise RuntimeError(str(error)) from error
+    return config

@@ -12,6 +12,7 @@ import importlib.metadata
 import inspect
 import os
 import pwd
+import re
 import socket
 import sys
 import traceback
@@ -248,3 +249,13 @@ def daemonize(enable_stdio_inheritance: bool = False) -> None:
 def _setproctitle(title: str) -> None:
     """The title of this process, with the name of the program in front."""
     _core.set_title(f"{_identity.program()}: {title}")
+
+
+def parse_statsd_address(address: str) -> str | tuple[str, int]:
+    """The path of a unix socket, or host and port; `unix:8125` is a host of that name."""
+    if re.fullmatch(r"unix:\d+", address):
+        return "unix", int(address.removeprefix("unix:"))
+    parsed = parse_address(address, "8125")
+    if isinstance(parsed, int):
+        raise TypeError("Value must be one of ('host:port', 'unix://PATH')")
+    return parsed

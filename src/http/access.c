@@ -6,6 +6,8 @@
 #include "http/request.h"
 #include "http/server.h"
 #include "http/uri.h"
+#include "log/log.h"
+#include "log/statsd.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +109,18 @@ static bool
 is_off(const struct request *request)
 {
     const struct access_log *log = request->server->access_log;
-    return request->response.logged || log == NULL || !access_log_enabled(log);
+    return request->response.logged || log == NULL || !access_log_enabled(log) ||
+           request->server->observer.refused;
+}
+
+static void
+count(struct request *request)
+{
+    if (UNLIKELY(log_statsd() != NULL) && !request->response.counted &&
+        !request->server->observer.refused) {
+        request->response.counted = true;
+        statsd_request(log_statsd(), request->response.status, clock_mono_ns() - request->start_ns);
+    }
 }
 
 static void
@@ -127,6 +140,7 @@ add_line(struct request *request)
 void
 access_log_response(struct request *request)
 {
+    count(request);
     if (is_off(request)) {
         return;
     }
@@ -140,12 +154,15 @@ access_log_response(struct request *request)
 void
 access_log_refusal(struct request *request, int status)
 {
-    if (is_off(request)) {
-        return;
-    }
+    const struct http_observer *observer = &request->server->observer;
     request->response.status = status;
     request->start_ns = clock_mono_ns();
-    add_line(request);
+    count(request);
+    if (observer->refused) {
+        observer->refused(observer->context, request, status);
+    } else if (!is_off(request)) {
+        add_line(request);
+    }
 }
 
 bool

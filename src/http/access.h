@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From a request and its response to a line of the access log. The functions below and
- * response_wants_lookup(), response_log() (http/response.h) do nothing if the log is off.
+ * response_wants_lookup(), response_log() (http/response.h) do nothing if the log is off. StatsD
+ * gets its metrics here too, also if the log is off. If the server has an observer, all that is its
+ * business.
  */
 #ifndef SAOLA_HTTP_ACCESS_H
 #define SAOLA_HTTP_ACCESS_H

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "log/log.h"
+#include "log/syslog.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,18 +31,23 @@ largest_write(int fd)
 }
 
 int
-access_log_open(struct access_log *log, const char *path, const struct access_log_format *format)
+access_log_open(struct access_log *log, const char *path, const struct access_log_format *format,
+                bool to_syslog)
 {
+    int rc = 0;
     access_log_flush(log);
-    if (!path) {
+    if (path) {
+        rc = log_file_open(&log->file, path, STDOUT_FILENO);
+    } else {
         access_log_close(log);
-        return 0;
     }
-    int rc = log_file_open(&log->file, path, STDOUT_FILENO);
     if (rc == 0) {
         log->format = format;
-        log->write_max = largest_write(log->file.fd);
+        log->to_syslog = to_syslog;
         log->torn = false;
+    }
+    if (rc == 0 && path) {
+        log->write_max = largest_write(log->file.fd);
     }
     return rc;
 }
@@ -92,6 +98,7 @@ access_log_close(struct access_log *log)
     log_file_close(&log->file);
     buf_fini(&log->lines);
     log->format = NULL;
+    log->to_syslog = false;
 }
 
 void
@@ -103,7 +110,7 @@ access_log_reopen(struct access_log *log)
         char *text = log_file_error(log->file.path, rc);
         log_error("%s; the access log goes on in the file that was open", text);
         free(text);
-    } else if (access_log_enabled(log)) {
+    } else if (log->file.fd >= 0) {
         log->write_max = largest_write(log->file.fd);
         log->torn = false;
     }
@@ -182,18 +189,46 @@ count_failure(struct access_log *log, int rc)
     }
 }
 
+/* The line that begins at `start` is complete. */
+static void
+line_added(struct access_log *log, size_t start)
+{
+    if (LIKELY(!log->to_syslog)) {
+        return;
+    }
+    if (log_syslog()) {
+        syslog_access(log_syslog(),
+                      span_of(buf_begin(&log->lines) + start, log->lines.len - start - 1));
+    }
+    if (log->file.fd < 0) {
+        buf_clear(&log->lines);
+    }
+}
+
 void
 access_log_add(struct access_log *log, const struct access_log_record *record)
 {
-    if (make_room(log)) {
-        count_failure(log, access_log_render(log->format, record, &log->lines));
+    if (!make_room(log)) {
+        return;
+    }
+    size_t start = log->lines.len;
+    int rc = access_log_render(log->format, record, &log->lines);
+    count_failure(log, rc);
+    if (LIKELY(rc == 0)) {
+        line_added(log, start);
     }
 }
 
 void
 access_log_add_line(struct access_log *log, struct span line)
 {
-    if (make_room(log)) {
-        count_failure(log, buf_append_span(&log->lines, line));
+    if (!make_room(log)) {
+        return;
+    }
+    size_t start = log->lines.len;
+    int rc = buf_append_span(&log->lines, line);
+    count_failure(log, rc);
+    if (rc == 0) {
+        line_added(log, start);
     }
 }

@@ -4,6 +4,8 @@
  * written at its end, in one write(2). To a pipe they go in writes of whole lines of at most
  * PIPE_BUF bytes, so that the lines of several workers do not mix there either.
  *
+ * Syslog gets each line at once (log_syslog() of log/log.h), besides the file or instead of it.
+ *
  * Writing never fails for the caller. A destination that blocks (a full pipe) blocks; one that does
  * not (EAGAIN) gets the lines later, while fewer than ACCESS_LOG_BACKLOG_BYTES wait. Lines that
  * cannot be written are dropped and counted; the error log gets the count, at most once a second.
@@ -28,7 +30,7 @@ enum {
 };
 
 struct access_log {
-    struct log_file file;                   /* fd -1: the access log is off */
+    struct log_file file;                   /* fd -1: there is none */
     const struct access_log_format *format; /* not owned */
     struct buf lines;                       /* rendered and not written */
     size_t write_max;                       /* bytes of one write: PIPE_BUF unless a regular file */
@@ -37,16 +39,17 @@ struct access_log {
     int error;                              /* errno of the last failed write */
     bool partial;                           /* lines begins in the middle of a line */
     bool torn;                              /* the last line in the file has no end */
+    bool to_syslog;
 };
 
 /* Makes an access log that is off. */
 void access_log_init(struct access_log *log);
 
-/* `path` "-" is stdout, NULL turns the log off. A negative errno if the file cannot be opened:
- * log_file_error() words it, and the log stays as it was. The format is needed as long as the log
- * is open. */
+/* `path` "-" is stdout, NULL is no file: the log is off then, unless its lines go to syslog. A
+ * negative errno if the file cannot be opened: log_file_error() words it, and the log stays as it
+ * was. The format is needed as long as the log is open. */
 int access_log_open(struct access_log *log, const char *path,
-                    const struct access_log_format *format) NODISCARD;
+                    const struct access_log_format *format, bool to_syslog) NODISCARD;
 void access_log_close(struct access_log *log); /* flushes; the log is off then */
 
 /* For USR1; flushes to the old file first. If the new one cannot be opened the old one stays in use
@@ -56,7 +59,7 @@ void access_log_reopen(struct access_log *log);
 static inline bool
 access_log_enabled(const struct access_log *log)
 {
-    return log->file.fd >= 0;
+    return log->file.fd >= 0 || log->to_syslog;
 }
 
 /* Adds one line. The log must be enabled. */

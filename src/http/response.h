@@ -39,6 +39,7 @@ struct response {
     bool ended;         /* the end of the framing has gone out */
     bool close;         /* the connection ends after it */
     bool dropped_body;  /* the application gave body bytes for a response that has none */
+    bool counted;       /* StatsD has it */
     bool logged;        /* the access log has it */
 };
 

@@ -71,6 +71,14 @@ struct http_listener {
     uint32_t id; /* the same in every process that has the socket; 0: none */
 };
 
+/* Who logs and counts requests instead of the access log and StatsD: Python's logging. */
+struct http_observer {
+    void *context;
+    /* The server itself has answered: what is known of the head is in `request`, with `base` set.
+     * Lock held, any thread; must not run Python. */
+    void (*refused)(void *context, const struct request *request, int status);
+};
+
 struct http_server {
     struct loop *loop;
     struct http_settings settings;
@@ -78,6 +86,7 @@ struct http_server {
     struct http_heirs heirs; /* none at first */
     struct watch mailbox; /* connections of other workers come in here; fd: the caller's, or -1 */
     struct access_log *access_log; /* NULL: off. Not owned */
+    struct http_observer observer; /* refused NULL: there is none */
     struct metrics *metrics;       /* in shared memory; not owned */
     struct http_listener *listeners;
     unsigned n_listeners; /* open ones: none once it drains */

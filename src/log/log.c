@@ -9,6 +9,8 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "log/file.h"
+#include "log/statsd.h"
+#include "log/syslog.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -32,6 +34,11 @@ static struct {
     _Atomic int fd;       /* file.fd, for everybody */
     _Atomic int level;
     _Atomic unsigned lost; /* messages not written and not yet reported */
+    /* Set while no other thread logs. */
+    struct syslog *syslog; /* owned, as statsd; or NULL */
+    struct statsd *statsd;
+    log_divert *divert; /* or NULL */
+    void *divert_context;
 } sink = {
     .file = {.fd = STDERR_FILENO},
     .fd = STDERR_FILENO,
@@ -125,6 +132,39 @@ log_chown(uid_t uid, gid_t gid)
     log_file_chown(&sink.file, uid, gid);
 }
 
+void
+log_set_syslog(struct syslog *syslog)
+{
+    syslog_free(sink.syslog);
+    sink.syslog = syslog;
+}
+
+void
+log_set_statsd(struct statsd *statsd)
+{
+    statsd_free(sink.statsd);
+    sink.statsd = statsd;
+}
+
+struct syslog *
+log_syslog(void)
+{
+    return sink.syslog;
+}
+
+struct statsd *
+log_statsd(void)
+{
+    return sink.statsd;
+}
+
+void
+log_set_divert(log_divert *divert, void *context)
+{
+    sink.divert = divert;
+    sink.divert_context = context;
+}
+
 /* Writes the moment as Gunicorn's datefmt "[%Y-%m-%d %H:%M:%S %z]" has it, whatever the locale. */
 static void
 render_stamp(char out[LOG_STAMP_BYTES])
@@ -208,14 +248,10 @@ without_line_end(struct span message)
     return message;
 }
 
-void
-log_write(int level, struct span message)
+/* To the file, as a line. */
+static void
+write_line(int level, struct span message)
 {
-    if (!log_enabled(level)) {
-        return;
-    }
-    int error = errno;
-    message = without_line_end(message);
     char stack[LOG_LINE_BYTES];
     size_t bytes = LOG_PREFIX_BYTES + message.n + 1;
     char *line = bytes <= sizeof(stack) ? stack : mem_alloc(bytes);
@@ -231,7 +267,75 @@ log_write(int level, struct span message)
     if (line != stack) {
         free(line);
     }
+}
+
+static void
+count_message(int level)
+{
+    if (level >= LOG_LEVEL_WARNING) {
+        statsd_increment(sink.statsd,
+                         level >= LOG_LEVEL_CRITICAL ? "gunicorn.log.critical"
+                         : level >= LOG_LEVEL_ERROR  ? "gunicorn.log.error"
+                                                     : "gunicorn.log.warning",
+                         1);
+    }
+}
+
+void
+log_write_here(int level, struct span message)
+{
+    if (!log_enabled(level)) {
+        return;
+    }
+    int error = errno;
+    message = without_line_end(message);
+    write_line(level, message);
+    if (sink.syslog) {
+        syslog_error(sink.syslog, level, message);
+    }
+    if (sink.statsd) {
+        count_message(level);
+    }
     errno = error;
+}
+
+void
+log_write(int level, struct span message)
+{
+    int error = errno;
+    if (!sink.divert || !log_enabled(level) ||
+        !sink.divert(sink.divert_context, level, without_line_end(message), NULL)) {
+        log_write_here(level, message);
+    }
+    errno = error;
+}
+
+static void
+send_metric(const struct log_metric *metric)
+{
+    if (strcmp(metric->type, "gauge") == 0) {
+        statsd_gauge(sink.statsd, metric->name, metric->value);
+    } else {
+        statsd_histogram(sink.statsd, metric->name, metric->value);
+    }
+}
+
+void
+log_metric(const struct log_metric *metric, const char *format, ...)
+{
+    char text[LOG_LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    struct span message = span_of(text, (size_t)MIN_OF(MAX_OF(length, 0), LOG_LINE_BYTES - 1));
+    if (sink.divert && sink.divert(sink.divert_context, LOG_LEVEL_DEBUG, message, metric)) {
+        return;
+    }
+    log_debug("%s", text);
+    if (sink.statsd) {
+        send_metric(metric);
+    }
 }
 
 void

@@ -10,9 +10,9 @@
  * keeps errno, and never fails: what the destination does not take is counted, and the count is
  * reported with the next message that it takes.
  *
- * log_printf() and its kin may be called from any thread. log_open(), log_reopen() and log_close()
- * belong to the main thread; log_reopen() may run while others log. Nothing here may be called from
- * a signal handler.
+ * log_printf() and its kin may be called from any thread. log_open(), log_reopen(), log_close() and
+ * the log_set functions belong to the main thread; log_reopen() may run while others log. Nothing
+ * here may be called from a signal handler.
  *
  * Library code does not log; whoever handles the error does, once. Bytes of a peer go through
  * log_quote() (log/quote.h) and, wherever a peer can trigger the line, through log_limited()
@@ -26,6 +26,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The numbers are those of Python's logging module. */
@@ -73,8 +74,35 @@ void log_printf(int level, const char *format, ...) PRINTF_LIKE(2, 3);
 void log_vprintf(int level, const char *format, va_list args) PRINTF_LIKE(2, 0);
 void log_write(int level, struct span message);
 
+/* A message that is a metric too: the message is logged at level DEBUG, the metric goes to StatsD
+ * whatever the level. */
+struct log_metric {
+    const char *name;
+    const char *type; /* "gauge" or "histogram" */
+    int64_t value;
+};
+
+void log_metric(const struct log_metric *metric, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The same, but never diverted: for who could not get a message to where it was diverted to. */
+void log_write_here(int level, struct span message);
+
 /* Bytes as they are, for who has formatted whole lines already (Python's logging handlers). */
 void log_raw(struct span lines);
+
+/* Where messages go besides the file. Both are the log's from then on; NULL ends it. */
+struct syslog;
+struct statsd;
+void log_set_syslog(struct syslog *syslog);
+void log_set_statsd(struct statsd *statsd);
+struct syslog *log_syslog(void); /* NULL: none */
+struct statsd *log_statsd(void);
+
+/* Another place for messages: Python's logging. `metric` is NULL for most of them; its message may
+ * be below the level. False: it was not taken, and goes where it would have gone. Any thread. */
+typedef bool log_divert(void *context, int level, struct span message,
+                        const struct log_metric *metric);
+void log_set_divert(log_divert *divert, void *context); /* NULL: none */
 
 /* Arguments are not evaluated if the level is filtered. */
 // NOLINTBEGIN(readability-identifier-naming): they read as the functions they stand for.

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "log/log.h"
+#include "proc/backlog.h"
 #include "proc/manage.h"
 #include "proc/notify.h"
 #include "proc/recycle.h"
@@ -326,6 +327,7 @@ arbiter_turn(struct arbiter *a)
     }
     if (a->phase == ARBITER_RUNNING) {
         balance(a);
+        backlog_report(a, now_ns);
     }
     if (a->phase == ARBITER_STOPPING) {
         progress_stop(a, clock_mono_ns());

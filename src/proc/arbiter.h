@@ -153,6 +153,7 @@ struct arbiter {
     uint32_t generation;
     bool ever_ready;   /* a worker of this server has been ready: no failure to boot ends it now */
     int64_t announced; /* workers, in the debug log */
+    int64_t backlog_due_ns;      /* monotonic: when the metric gunicorn.backlog is next sent */
     unsigned boot_failures;      /* in a row */
     int64_t failed_ns;           /* when back-off was last decided */
     int64_t spawn_not_before_ns; /* back-off */

@@ -448,6 +448,7 @@ manage_balance(struct arbiter *a, int64_t now_ns)
     int64_t count = take_census(a).current;
     if (count != a->announced) {
         a->announced = count;
-        log_debug("%d workers", (int)count);
+        const struct log_metric metric = {"gunicorn.workers", "gauge", count};
+        log_metric(&metric, "%d workers", (int)count);
     }
 }

@@ -171,6 +171,14 @@ begin_recycling(struct worker *worker)
     worker_start_notify(worker->start);
 }
 
+/* Somebody wants to know how long requests take. */
+static bool
+is_timed(const struct worker *worker)
+{
+    return access_log_enabled(worker->access_log) || log_statsd() ||
+           worker->server.observer.refused;
+}
+
 /* A request is about to run. */
 static void
 observe(void *context, struct request *request)
@@ -178,7 +186,7 @@ observe(void *context, struct request *request)
     struct worker *worker = worker_of(context);
     struct slot *slot = worker->start->slot;
     const struct h1_head *head = &request->head;
-    int64_t now_ns = access_log_enabled(worker->access_log) ? clock_mono_ns() : request->start_ns;
+    int64_t now_ns = is_timed(worker) ? clock_mono_ns() : request->start_ns;
     request->queue_ns = now_ns - request->start_ns;
     request->start_ns = now_ns; /* the access log's times begin when the application does */
     slot_request_begin(slot, h1_part_span(request->base, head->method),

@@ -16,6 +16,20 @@ module_state_get(PyObject *module)
     return PyModule_GetState(module);
 }
 
+static struct PyModuleDef module_def;
+
+struct module_state *
+module_state_find(void)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *module = PyDict_GetItemString(modules, "saola._core");
+
+    if (!module || !PyModule_Check(module) || PyModule_GetDef(module) != &module_def) {
+        return NULL;
+    }
+    return module_state_get(module);
+}
+
 /* What the module is made of: each adds its types and functions. */
 static int (*const parts[])(PyObject *module) = {
     py_config_add, py_settings_add, py_log_add,   py_wsgi_add,
@@ -26,6 +40,7 @@ static int
 module_exec(PyObject *module)
 {
     access_log_init(&module_state_get(module)->access_log);
+    log_route_init(&module_state_get(module)->log_route);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (parts[i](module) < 0) {
             return -1;
@@ -37,12 +52,15 @@ module_exec(PyObject *module)
 static int
 module_traverse(PyObject *module, visitproc visit, void *arg)
 {
-    return wsgi_types_traverse(&module_state_get(module)->wsgi, visit, arg);
+    struct module_state *state = module_state_get(module);
+    int rc = log_route_traverse(&state->log_route, visit, arg);
+    return rc ? rc : wsgi_types_traverse(&state->wsgi, visit, arg);
 }
 
 static int
 module_clear(PyObject *module)
 {
+    log_route_clear(&module_state_get(module)->log_route);
     wsgi_types_clear(&module_state_get(module)->wsgi);
     return 0;
 }
@@ -52,6 +70,7 @@ module_free(void *module)
 {
     struct module_state *state = module_state_get(module);
     module_clear(module);
+    log_route_fini(&state->log_route);
     access_log_close(&state->access_log);
     access_log_format_free(state->access_format);
 }

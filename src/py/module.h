@@ -14,6 +14,7 @@
 #include <Python.h>
 
 #include "http/access_log.h"
+#include "py/py_log_route.h"
 #include "py/wsgi_types.h"
 
 struct arbiter;
@@ -25,8 +26,12 @@ struct module_state {
     struct access_log_format *access_format; /* owned */
     struct arbiter *arbiter;                 /* while arbiter_run() runs; not owned */
     struct py_worker *worker;                /* while py_worker_run() runs; not owned */
+    struct log_route log_route;
 };
 
 struct module_state *module_state_get(PyObject *module);
+
+/* For who has no module at hand: NULL, without an exception, if it is not imported. */
+struct module_state *module_state_find(void);
 
 #endif

@@ -7,6 +7,8 @@
 #include "http/access_log_format.h"
 #include "log/file.h"
 #include "log/log.h"
+#include "log/statsd.h"
+#include "log/syslog.h"
 #include "py/py_compat.h"
 
 #include <stdlib.h>
@@ -77,6 +79,14 @@ bytes_span(PyObject *bytes)
     return span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
 }
 
+/* The logger in Python has logged it. */
+static bool
+log_in_python(int level, const char *message, PyObject *exception)
+{
+    struct module_state *state = module_state_find();
+    return state && log_route_exception(&state->log_route, level, message, exception);
+}
+
 void
 py_log_exception_at(int level, const char *message)
 {
@@ -86,7 +96,7 @@ py_log_exception_at(int level, const char *message)
         log_printf(level, "%s", message);
         return;
     }
-    if (log_enabled(level)) {
+    if (!log_in_python(level, message, exception) && log_enabled(level)) {
         PyObject *bytes = message_new(message, exception);
 
         if (bytes) {
@@ -187,9 +197,10 @@ core_log_reopen(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 
 /* Opens the log with what was compiled; the format is the module's from then on. */
 static int
-open_access_log(struct module_state *state, const char *path, struct access_log_format *format)
+open_access_log(struct module_state *state, const char *path, struct access_log_format *format,
+                bool to_syslog)
 {
-    int rc = access_log_open(&state->access_log, path, format);
+    int rc = access_log_open(&state->access_log, path, format, to_syslog);
     if (rc < 0) {
         access_log_format_free(format);
         return rc;
@@ -208,8 +219,9 @@ core_access_log_open(PyObject *module, PyObject *args)
     const char *text;
     long uid = -1;
     long gid = -1;
+    int to_syslog = 0;
 
-    if (!PyArg_ParseTuple(args, "zs|ll:access_log_open", &path, &text, &uid, &gid)) {
+    if (!PyArg_ParseTuple(args, "zs|llp:access_log_open", &path, &text, &uid, &gid, &to_syslog)) {
         return NULL;
     }
     struct access_log_format *format;
@@ -218,7 +230,7 @@ core_access_log_open(PyObject *module, PyObject *args)
         raise_text(error);
         return NULL;
     }
-    int rc = open_access_log(state, path, format);
+    int rc = open_access_log(state, path, format, to_syslog);
     if (rc < 0) {
         raise_text(log_file_error(path, rc));
         return NULL;
@@ -239,6 +251,122 @@ core_access_log_reopen(PyObject *module, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* --- where logs go --------------------------------------------------------------------------- */
+
+static PyObject *
+core_log_syslog_open(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    struct syslog_options options = {0};
+    char *error = NULL;
+
+    if (!PyArg_ParseTuple(args, "izIzIs:log_syslog_open", &options.type, &options.host,
+                          &options.port, &options.path, &options.facility, &options.prefix)) {
+        return NULL;
+    }
+    struct syslog *syslog = syslog_new(&options, &error);
+    if (!syslog) {
+        raise_text(error);
+        return NULL;
+    }
+    log_set_syslog(syslog);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_syslog_connect(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    if (log_syslog()) {
+        syslog_connect(log_syslog());
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_syslog_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    log_set_syslog(NULL);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_syslog(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int level;
+    PyObject *text;
+
+    if (!PyArg_ParseTuple(args, "iU:log_syslog", &level, &text)) {
+        return NULL;
+    }
+    PyObject *bytes = encode_new(text);
+    if (!bytes) {
+        return NULL;
+    }
+    if (log_syslog()) {
+        syslog_send(log_syslog(), level, bytes_span(bytes));
+    }
+    Py_DECREF(bytes);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_statsd_open(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    struct statsd_options options = {0};
+    char *error = NULL;
+
+    if (!PyArg_ParseTuple(args, "zIzss:log_statsd_open", &options.host, &options.port,
+                          &options.path, &options.prefix, &options.tags)) {
+        return NULL;
+    }
+    struct statsd *statsd = statsd_new(&options, &error);
+    if (!statsd) {
+        raise_text(error);
+        return NULL;
+    }
+    log_set_statsd(statsd);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_statsd_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    log_set_statsd(NULL);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_fileno(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLong(log_fd());
+}
+
+static PyObject *
+core_log_route(PyObject *module, PyObject *args)
+{
+    PyObject *message;
+    PyObject *exception;
+    PyObject *access;
+    PyObject *refused;
+
+    if (!PyArg_ParseTuple(args, "OOOO:log_route", &message, &exception, &access, &refused)) {
+        return NULL;
+    }
+    log_route_set(&module_state_get(module)->log_route, message, exception, access, refused);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_log_set_level(PyObject *Py_UNUSED(module), PyObject *level)
+{
+    long number = PyLong_AsLong(level);
+
+    if (number == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    log_set_level((enum log_level)number);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(log_doc, "log(level, text)\n--\n\n"
                       "Write a message to the error log, unless its level is filtered.");
 PyDoc_STRVAR(log_raw_doc, "log_raw(text)\n--\n\n"
@@ -249,13 +377,45 @@ PyDoc_STRVAR(log_reopen_doc, "log_reopen()\n--\n\n"
                              "Open the file of the error log anew.");
 PyDoc_STRVAR(
     access_log_open_doc,
-    "access_log_open(path, format, uid=-1, gid=-1)\n--\n\n"
+    "access_log_open(path, format, uid=-1, gid=-1, syslog=False)\n--\n\n"
     "Direct the access log of this process and its children to a file of that owner, to stdout "
-    "('-') or nowhere (None). RuntimeError if it cannot be written, or if the format is wrong.");
+    "('-') or to none (None), and to syslog. RuntimeError if it cannot be written, or if the "
+    "format is wrong.");
 PyDoc_STRVAR(access_log_reopen_doc, "access_log_reopen()\n--\n\n"
                                     "Open the file of the access log anew.");
 
+PyDoc_STRVAR(log_syslog_open_doc,
+             "log_syslog_open(type, host, port, path, facility, prefix)\n--\n\n"
+             "Send the logs to a syslog server too: host and port, or the path of a unix socket.");
+PyDoc_STRVAR(log_syslog_connect_doc, "log_syslog_connect()\n--\n\n"
+                                     "Connect to it, before the first message of a process.");
+PyDoc_STRVAR(log_syslog_close_doc, "log_syslog_close()\n--\n\n"
+                                   "Send no more messages to syslog.");
+PyDoc_STRVAR(log_syslog_doc, "log_syslog(level, text)\n--\n\n"
+                             "Send a message to syslog, as it is but for its priority.");
+PyDoc_STRVAR(log_statsd_open_doc, "log_statsd_open(host, port, path, prefix, tags)\n--\n\n"
+                                  "Send metrics to a StatsD server.");
+PyDoc_STRVAR(log_statsd_close_doc, "log_statsd_close()\n--\n\n"
+                                   "Send no more metrics.");
+PyDoc_STRVAR(log_fileno_doc, "log_fileno()\n--\n\n"
+                             "The descriptor of the error log.");
+PyDoc_STRVAR(
+    log_route_doc,
+    "log_route(message, exception, access, refused)\n--\n\n"
+    "Call these for what the core logs, instead of writing it; None keeps it in the core.");
+PyDoc_STRVAR(log_set_level_doc, "log_set_level(level)\n--\n\n"
+                                "Log messages of that level and above.");
+
 static PyMethodDef functions[] = {
+    {"log_syslog_open", core_log_syslog_open, METH_VARARGS, log_syslog_open_doc},
+    {"log_syslog_connect", core_log_syslog_connect, METH_NOARGS, log_syslog_connect_doc},
+    {"log_syslog_close", core_log_syslog_close, METH_NOARGS, log_syslog_close_doc},
+    {"log_syslog", core_log_syslog, METH_VARARGS, log_syslog_doc},
+    {"log_statsd_open", core_log_statsd_open, METH_VARARGS, log_statsd_open_doc},
+    {"log_statsd_close", core_log_statsd_close, METH_NOARGS, log_statsd_close_doc},
+    {"log_fileno", core_log_fileno, METH_NOARGS, log_fileno_doc},
+    {"log_route", core_log_route, METH_VARARGS, log_route_doc},
+    {"log_set_level", core_log_set_level, METH_O, log_set_level_doc},
     {"log", core_log, METH_VARARGS, log_doc},
     {"log_raw", core_log_raw, METH_O, log_raw_doc},
     {"log_open", core_log_open, METH_VARARGS, log_open_doc},

@@ -14,6 +14,7 @@
 #include "py/py_log.h"
 #include "py/py_steer.h"
 #include "py/wsgi.h"
+#include "py/wsgi_log_access.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -276,6 +277,17 @@ name_server(struct py_worker *worker)
     return 0;
 }
 
+/* From now on the loop's lock may be held, and the standby thread there, when something is logged.
+ */
+static void
+route_logs(struct py_worker *worker, struct log_route *route)
+{
+    if (route->access) {
+        worker->core.server.observer = wsgi_log_observer(route);
+    }
+    log_route_set_direct(route, false);
+}
+
 /* Everything between the fork and the first request; the core is set up already. */
 static int
 boot(PyObject *module, struct py_worker *worker, const struct worker_start *start)
@@ -286,6 +298,7 @@ boot(PyObject *module, struct py_worker *worker, const struct worker_start *star
         call_method(worker->object, "post_worker_init") < 0) {
         return -1;
     }
+    route_logs(worker, &module_state_get(module)->log_route);
     int rc = worker_serve(&worker->core);
     if (rc < 0) {
         return raise_text(mem_printf("cannot start serving: %s", strerror(-rc)), rc);
@@ -299,8 +312,9 @@ boot(PyObject *module, struct py_worker *worker, const struct worker_start *star
 
 /* Turns until the worker has ended or an exception (of a signal handler) is set. */
 static int
-serve(struct py_worker *worker)
+serve(struct py_worker *worker, struct log_route *route)
 {
+    bool more = true;
     do {
         int rc = 0;
         /* Before the wait too: the standby may have read the byte that should end it. */
@@ -316,7 +330,9 @@ serve(struct py_worker *worker)
         if (rc < 0 && rc != -EINTR) {
             return raise_text(mem_printf("cannot wait for events: %s", strerror(-rc)), rc);
         }
-    } while (worker_turn(&worker->core));
+        more = worker_turn(&worker->core);
+        log_route_drain(route);
+    } while (more);
     return 0;
 }
 
@@ -338,7 +354,7 @@ py_worker_run(PyObject *module, const struct worker_start *start, PyObject *work
     }
     state->worker = worker;
     set_wakeup_fd(worker->core.loop.wake_fd);
-    if (boot(module, worker, start) < 0 || serve(worker) < 0) {
+    if (boot(module, worker, start) < 0 || serve(worker, &state->log_route) < 0) {
         code = exit_code_from_exception(worker);
     }
     if (call_method(worker->object, "end_signals") < 0) {
@@ -347,6 +363,8 @@ py_worker_run(PyObject *module, const struct worker_start *start, PyObject *work
     set_wakeup_fd(-1);
     state->worker = NULL;
     worker_fini(&worker->core);
+    log_route_set_direct(&state->log_route, true);
+    log_route_drain(&state->log_route);
     wsgi_app_free(worker->app);
     Py_XDECREF(worker->server);
     Py_XDECREF(worker->server_software);
@@ -438,6 +456,7 @@ worker_forked_method(PyObject *module, PyObject *unused)
     if (worker) {
         state->worker = NULL;
         worker_abandon(&worker->core);
+        log_route_forked(&state->log_route);
         if (worker->app) {
             wsgi_app_forked(worker->app);
         }

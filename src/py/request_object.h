@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the hooks pre_request and post_request see: saola.http.message.Request and
- * saola.http.wsgi.Response, Python objects that are made only if such a hook is set. They hold
- * copies, so they may be kept. Needs the GIL.
+ * What the hooks pre_request and post_request see, and a logger in Python:
+ * saola.http.message.Request and saola.http.wsgi.Response, Python objects that are made only if
+ * such a hook or logger is set. They hold copies, so they may be kept. Needs the GIL.
  */
 #ifndef SAOLA_PY_REQUEST_OBJECT_H
 #define SAOLA_PY_REQUEST_OBJECT_H

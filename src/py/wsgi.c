@@ -24,6 +24,7 @@
 #include "py/wsgi_call.h"
 #include "py/wsgi_handle.h"
 #include "py/wsgi_log.h"
+#include "py/wsgi_log_access.h"
 #include "py/wsgi_lookup.h"
 
 #include <string.h>
@@ -55,6 +56,7 @@ call_finish(struct wsgi_call *call)
     }
     call_log_lookups(call);
     response_finish(call->request);
+    wsgi_log_access(call);
     if (call->request->response.dropped_body) {
         wsgi_log_dropped_body(call->request);
     }
@@ -102,6 +104,7 @@ call_fail(struct wsgi_call *call)
     }
     call_log_lookups(call);
     response_fail(call->request, status, SPAN(""));
+    wsgi_log_access(call);
 }
 
 /* --- the application --- */
@@ -165,7 +168,7 @@ call_pre_request(struct wsgi_call *call)
 {
     struct wsgi_app *app = call->app;
 
-    if (app->make_request) {
+    if (app->pre_request || app->post_request || app->log_route->access) {
         call->hook_request = request_object_new(call);
         if (!call->hook_request) {
             return -1;
@@ -222,6 +225,7 @@ call_refuse(struct wsgi_call *call, PyObject *script_name)
     http_error_text(HTTP_ERR_SCRIPT_NAME, buf_span(&detail), &text);
     wsgi_log_refused(request, buf_span(&text));
     response_fail(call->request, http_error_info(HTTP_ERR_SCRIPT_NAME)->status, buf_span(&text));
+    wsgi_log_access(call);
     buf_fini(&text);
     buf_fini(&detail);
 }
@@ -295,7 +299,7 @@ wsgi_app_call(struct wsgi_app *app, struct request *request)
 {
     struct wsgi_call call = {.app = app, .request = request};
 
-    call.keep_head = app->post_request || response_wants_lookup(request);
+    call.keep_head = app->post_request || app->log_route->access || response_wants_lookup(request);
     request_timeout_begin(&call);
     if (wsgi_handles_attach(&call) == 0) {
         call_run(&call);
@@ -343,14 +347,9 @@ hooks_init(struct wsgi_app *app, const struct wsgi_options *options)
     app->worker = Py_XNewRef(options->worker);
     app->pre_request = hook_or_null(options->pre_request);
     app->post_request = hook_or_null(options->post_request);
-    if (app->pre_request || app->post_request) {
-        app->make_request = attribute_of("saola.http.message", "Request");
-        app->make_response = attribute_of("saola.http.wsgi", "Response");
-        if (!app->make_request || !app->make_response) {
-            return -1;
-        }
-    }
-    return 0;
+    app->make_request = attribute_of("saola.http.message", "Request");
+    app->make_response = attribute_of("saola.http.wsgi", "Response");
+    return app->make_request && app->make_response ? 0 : -1;
 }
 
 struct wsgi_app *
@@ -362,6 +361,7 @@ wsgi_app_new(PyObject *module, PyObject *callable, const struct wsgi_options *op
 
     app->module = Py_NewRef(module);
     app->types = &module_state_get(module)->wsgi;
+    app->log_route = &module_state_get(module)->log_route;
     app->callable = Py_NewRef(callable);
     app->sendfile = options->sendfile;
     app->name_close = PyUnicode_InternFromString("close");

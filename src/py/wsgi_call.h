@@ -29,8 +29,9 @@ struct wsgi_app {
     PyObject *worker;                   /* or NULL */
     PyObject *pre_request;              /* or NULL */
     PyObject *post_request;             /* or NULL */
-    PyObject *make_request;             /* saola.http.message.Request; NULL without hooks */
-    PyObject *make_response;            /* saola.http.wsgi.Response; likewise */
+    PyObject *make_request;             /* saola.http.message.Request */
+    PyObject *make_response;            /* saola.http.wsgi.Response */
+    struct log_route *log_route;        /* of the module */
     PyObject *name_close;               /* "close" */
     PyObject *spare[WSGI_HANDLE_KINDS]; /* detached handles; NULL: make new ones */
     PyObject *timeout_type;             /* saola.RequestTimeout; NULL: off, as the next one */

@@ -363,15 +363,9 @@ def test_unknown_worker_class(command: Command) -> None:
 UNSUPPORTED = {
     "threads": ("--threads=2", "threads = 2"),
     "certfile": ("--certfile=x.pem", "certfile = 'x.pem'"),
-    "statsd_host": ("--statsd-host=localhost:8125", "statsd_host = 'localhost:8125'"),
-    "syslog": ("--log-syslog", "syslog = True"),
-    "logconfig": ("--log-config=x.ini", "logconfig = 'x.ini'"),
     "proxy_protocol": ("--proxy-protocol=auto", "proxy_protocol = True"),
-    "capture_output": ("--capture-output", "capture_output = True"),
     "http_protocols": ("--http-protocols=h2,h1", "http_protocols = 'h2,h1'"),
     "dirty_workers": ("--dirty-workers=1", "dirty_workers = 1"),
-    "logger_class": ("--logger-class=x.Y", "logger_class = 'x.Y'"),
-    "logconfig_dict": (None, "logconfig_dict = {'version': 1}"),
 }
 
 

@@ -121,7 +121,7 @@ GOOD: list[tuple[str, list[str] | None, str, str]] = [
     ("syslog", ["--log-syslog"], "True", "True"),
     ("syslog_prefix", ["--log-syslog-prefix", "x"], "'x'", "x"),
     ("syslog_facility", ["--log-syslog-facility", "mail"], "'mail'", "mail"),
-    ("statsd_host", ["--statsd-host", "x:1"], "'x:1'", "x:1"),
+    ("statsd_host", ["--statsd-host", "x:1"], "'x:1'", "('x', 1)"),
     ("dogstatsd_tags", ["--dogstatsd-tags", "a"], "'a'", "a"),
     ("statsd_prefix", ["--statsd-prefix", "a"], "'a'", "a"),
     ("enable_backlog_metric", ["--enable-backlog-metric"], "True", "True"),

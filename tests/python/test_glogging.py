@@ -27,6 +27,10 @@ class Settings:
     access_log_format = "%(h)s"
     uid = os.getuid()
     gid = os.getgid()
+    syslog = False
+    capture_output = False
+    logconfig = logconfig_json = None
+    logconfig_dict: dict = {}
 
     def __init__(self, **values):
         vars(self).update(values)

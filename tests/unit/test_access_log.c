@@ -453,7 +453,7 @@ test_file(void **state)
     struct place *place = *state;
     assert_false(access_log_enabled(&place->log));
     access_log_flush(&place->log);
-    assert_int_equal(access_log_open(&place->log, place->path, place->format), 0);
+    assert_int_equal(access_log_open(&place->log, place->path, place->format, false), 0);
     assert_true(access_log_enabled(&place->log));
     add(place, 200, SPAN("one"));
     add(place, 201, SPAN("two"));
@@ -470,7 +470,7 @@ test_file(void **state)
     assert_string_equal(contents(place->path), "203 four\n");
 
     add(place, 204, SPAN("five"));
-    assert_int_equal(access_log_open(&place->log, NULL, NULL), 0);
+    assert_int_equal(access_log_open(&place->log, NULL, NULL, false), 0);
     assert_false(access_log_enabled(&place->log));
     assert_string_equal(contents(place->path), "203 four\n204 five\n");
 }
@@ -479,8 +479,8 @@ static void
 test_cannot_be_opened(void **state)
 {
     struct place *place = *state;
-    assert_int_equal(access_log_open(&place->log, place->path, place->format), 0);
-    assert_int_equal(access_log_open(&place->log, place->directory, place->format), -EISDIR);
+    assert_int_equal(access_log_open(&place->log, place->path, place->format, false), 0);
+    assert_int_equal(access_log_open(&place->log, place->directory, place->format, false), -EISDIR);
     add(place, 200, SPAN("still"));
     access_log_flush(&place->log);
     assert_string_equal(contents(place->path), "200 still\n");
@@ -601,7 +601,7 @@ test_full_disk(void **state)
         skip();
     }
     assert_int_equal(log_open(place->moved), 0);
-    assert_int_equal(access_log_open(&place->log, "/dev/full", place->format), 0);
+    assert_int_equal(access_log_open(&place->log, "/dev/full", place->format, false), 0);
     for (int i = 0; i < 5; i++) {
         add(place, 200, SPAN("one"));
         access_log_flush(&place->log);
@@ -618,7 +618,7 @@ static void
 test_torn_line_is_ended(void **state)
 {
     struct place *place = *state;
-    assert_int_equal(access_log_open(&place->log, place->path, place->format), 0);
+    assert_int_equal(access_log_open(&place->log, place->path, place->format, false), 0);
     add(place, 200, SPAN("one"));
     assert_int_equal(write(place->log.file.fd, "200 o", 5),
                      5); /* what a disk that fills up takes */

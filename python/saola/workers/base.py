@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from saola import _core
+from saola import _core, _logroute
 from saola.errors import AppImportError
 from saola.glogging import Logger
 from saola.util import make_fail_app
@@ -94,6 +94,7 @@ class Worker:
 
     def post_worker_init(self) -> None:
         self.cfg.post_worker_init(self)
+        _logroute.route(self.log)
 
     # The reloader.
 
