@@ -26,11 +26,13 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in items if name not in names and not name.startswith(ours)}
 
 
-def load_by(package: str, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def load_by(
+    package: str, cases: list[dict[str, Any]], env: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, HERE / "load_config.py", package],
         input=json.dumps(cases),
-        env=clean_environment(),
+        env=clean_environment() | (env or {}),
         capture_output=True,
         text=True,
         timeout=120,

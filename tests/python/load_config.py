@@ -3,8 +3,9 @@
 
     python load_config.py PACKAGE < CASES > RESULTS
 
-PACKAGE is saola or gunicorn. A case is an object with `argv`, `env` and `file` (the text of
-gunicorn.conf.py); its result has `status`, `out`, `err` and `config`, the lines of --print-config.
+PACKAGE is saola or gunicorn. A case is an object with `argv`, `env`, `file` (the text of
+gunicorn.conf.py) and `run` (with --check-config, load the application a:b too); its result has
+`status`, `out`, `err` and `config`, the lines of --print-config.
 """
 
 from __future__ import annotations
@@ -44,14 +45,20 @@ def load(package: str, case: dict[str, Any]) -> dict[str, Any]:
             lines = str(app.cfg).splitlines()
             pairs = (line.partition(" = ") for line in lines)
             result["config"] = {name.rstrip(): value for name, _, value in pairs}
+            if case.get("run") and (app.cfg.check_config or app.cfg.print_config):
+                with open("a.py", "w", encoding="utf-8") as file:
+                    file.write("def b(environ, start_response): return []\n")
+                app.run()
         except SystemExit as end:
-            result["status"] = end.code
+            result["status"] = end.code or 0
         finally:
             os.chdir(cwd)
             os.environ.clear()
             os.environ.update(environ)
             sys.path[:] = path
             sys.modules.pop("__config__", None)
+            sys.modules.pop("a", None)
+            importlib.invalidate_caches()
     where = os.path.realpath(directory)
     for name, value in result["config"].items():
         result["config"][name] = value.replace(where, "DIRECTORY")

@@ -18,12 +18,14 @@ class WSGIApplication(Application):
 
     app_uri: str | None = None
     project: djangoapp.Project | None = None
+    is_paste = False
 
     def init(
         self, parser: argparse.ArgumentParser, opts: argparse.Namespace, args: list[str]
     ) -> dict[str, Any] | None:
         self.app_uri = None
         self.project = None
+        self.is_paste = False
         if opts.paste:
             self._use_paste(opts.paste)
         elif args[:1] == ["paster"] and len(args) > 1:
@@ -39,6 +41,7 @@ class WSGIApplication(Application):
         from saola.app.pasterapp import use_file
 
         self.app_uri = os.path.abspath(uri)
+        self.is_paste = True
         use_file(self.cfg, self.app_uri)
 
     def _use_paster(self, uri: str) -> None:
@@ -56,7 +59,7 @@ class WSGIApplication(Application):
 
     def load_config(self) -> None:
         super().load_config()
-        if self.cfg.paste is not None and self.app_uri is None:
+        if self.app_uri is None and self.cfg.paste is not None:
             self._use_paste(self.cfg.paste)  # named elsewhere than on the command line
         if self.app_uri is None:
             self.app_uri = self.cfg.wsgi_app
@@ -76,7 +79,7 @@ class WSGIApplication(Application):
     def load(self) -> Any:
         if self.project is not None:
             return djangoapp.load()
-        return self.load_wsgiapp() if self.cfg.paste is None else self.load_pasteapp()
+        return self.load_pasteapp() if self.is_paste else self.load_wsgiapp()
 
 
 def run(prog: str | None = None) -> None:
