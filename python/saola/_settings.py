@@ -33,7 +33,7 @@ KNOWN_SETTINGS: list[type[Setting]] = []
 class Setting:
     """One setting: what is known about it, and a value."""
 
-    name: ClassVar[str] = ""
+    name: ClassVar[str] = None  # type: ignore[assignment]
     section: ClassVar[str] = "Other"
     cli: ClassVar[list[str] | None] = None
     validator: ClassVar[Any] = None
@@ -316,6 +316,8 @@ def _from_text(setting: Setting, text: str) -> Any:
     """What a variable of the environment says: flags as on the command line, lists as words of a
     shell, dictionaries as JSON, yes and no in the ways that people write them."""
     kind = setting.info["type"] if setting.info is not None else None
+    if kind == "hook":
+        return text
     if setting.action == "append":
         return shlex.split(text)
     if kind == "bool" or setting.action in ("store_true", "store_const"):
@@ -346,7 +348,7 @@ def _make_class(info: SettingInfo) -> type[Setting]:
         "default": _default(info),
         "validator": functools.partial(validate, info["name"]),
         "desc": info["help"],
-        **_OPTIONS[info["cli"]],
+        **({"type": callable} if info["type"] == "hook" else _OPTIONS[info["cli"]]),
     }
     return type(_class_name(info), (Setting,), attributes)
 

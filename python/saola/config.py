@@ -215,11 +215,9 @@ class Config(_core.Config):
         return dict(_split_pairs(self.raw_env, "="))
 
     @property
-    def paste_global_conf(self) -> dict[str, str] | None:
-        """The values of raw_paste_global_conf, None if there are none."""
+    def paste_global_conf(self) -> dict[str, str]:
         pairs = _split_pairs(self.raw_paste_global_conf, r"(?<!\\)=")
-        conf = {name.replace("\\=", "="): value.replace("\\=", "=") for name, value in pairs}
-        return conf or None
+        return {name.replace("\\=", "="): value.replace("\\=", "=") for name, value in pairs}
 
     def forwarded_allow_networks(self) -> Networks:
         return _networks(self.forwarded_allow_ips)

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
+import gunicorn.config
 import pytest
 
+import saola.config
 from saola import _core
 from saola.app.base import BaseApplication
-from saola.config import Config
+from saola.config import KNOWN_SETTINGS, Config, Setting, make_settings
 from saola.errors import ConfigError
 
 
@@ -20,6 +24,8 @@ from saola.errors import ConfigError
 def cfg(monkeypatch: pytest.MonkeyPatch) -> Config:
     for name in ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SENDFILE"):
         monkeypatch.delenv(name, raising=False)
+    for name in filter(lambda name: name.startswith("SAOLA_"), list(os.environ)):
+        monkeypatch.delenv(name)
     return Config(prog="saola")
 
 
@@ -199,3 +205,202 @@ def test_an_embedded_application(monkeypatch: pytest.MonkeyPatch) -> None:
     assert app.cfg.bind == ["127.0.0.1:0"]
     assert app.cfg.workers == 2
     assert app.wsgi() is app.wsgi()
+
+
+# Settings as classes. -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry() -> Iterator[None]:
+    """Classes that a test defines are gone after it."""
+    count = len(KNOWN_SETTINGS)
+    yield
+    del KNOWN_SETTINGS[count:]
+
+
+def test_the_names_are_gunicorn_s() -> None:
+    """Every public name of its module but what it imports itself; each class for the same name."""
+    ours = vars(saola.config)
+    for name, theirs in vars(gunicorn.config).items():
+        if isinstance(theirs, type) and issubclass(theirs, gunicorn.config.Setting):
+            assert ours[name].name == theirs.name
+            assert issubclass(ours[name], Setting)
+        elif getattr(theirs, "__module__", None) == "gunicorn.config" and not name.startswith("_"):
+            assert name in {*ours, "SettingMeta"}, name
+    public = {name for name in dir(gunicorn.config.Config) if not name.startswith("_")}
+    assert public - set(dir(Config)) <= {"logger_class"}
+
+
+def test_attributes_of_the_classes() -> None:
+    theirs = {cls.name: cls for cls in gunicorn.config.KNOWN_SETTINGS}
+    own = {info["name"] for info in _core.settings_table() if info["own"]}
+    compared = [cls for cls in KNOWN_SETTINGS if cls.name not in own | {"http2_cleartext"}]
+    assert len(compared) == 118
+    for cls in compared:
+        other = theirs[cls.name]
+        for name in ("section", "cli", "meta", "action", "nargs"):
+            assert getattr(cls, name) == getattr(other, name), (cls, name)
+        assert other.type is callable or (cls.type is None) == (other.type is None) or not cls.cli
+        assert callable(cls.validator)
+        assert cls.short
+
+
+def test_known_settings_are_in_order(cfg: Config) -> None:
+    assert [cls.order for cls in KNOWN_SETTINGS] == list(range(len(KNOWN_SETTINGS)))
+    assert [cls.name for cls in KNOWN_SETTINGS] == list(cfg.settings)
+    workers, backlog, bind = (cfg.settings[name] for name in ("workers", "backlog", "bind"))
+    assert bind < backlog
+    assert not workers < backlog
+    assert sorted([backlog, bind])[0].name == "bind"
+
+
+def test_a_setting_without_a_config() -> None:
+    workers = saola.config.Workers()
+    assert workers.get() == 1
+    workers.set("0x10")
+    assert workers.value == 16
+    copy = workers.copy()
+    copy.set(3)
+    assert (workers.value, copy.value) == (16, 3)
+    with pytest.raises(ValueError, match="Value must be positive: -1"):
+        workers.set(-1)
+    settings = make_settings(ignore=["workers"])
+    assert "workers" not in settings
+    assert settings["bind"].get() == ["127.0.0.1:8000"]
+
+
+def test_a_default_that_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As monitoring packages do it before the server reads its configuration."""
+    before = Config(prog="saola")
+
+    def hook(server: Any) -> None: ...
+
+    monkeypatch.setattr(saola.config.WhenReady, "default", hook)
+    monkeypatch.setattr(saola.config.AccessLogFormat, "default", "%(h)s")
+    monkeypatch.setattr(saola.config.Workers, "default", 7)
+    after = Config(prog="saola")
+    assert (before.workers, after.workers) == (1, 7)
+    assert after.access_log_format == "%(h)s"
+    assert after.when_ready is hook
+    assert _core.Config.get(after, "when_ready") is hook
+    assert after.origin("workers")[0] == "default"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_setting_of_the_user_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Colour(Setting):
+        name = "colour"
+        section = "Paint"
+        cli = ["--colour"]  # noqa: RUF012
+        meta = "STRING"
+        validator = saola.config.validate_string
+        default = "red"
+        desc = """\
+            The colour.
+
+            Of the server.
+            """
+
+    class Count(Setting):
+        name = "count"
+        validator = lambda value: int(value)  # noqa: E731
+        default = 5
+
+    cfg = Config(prog="saola")
+    assert (cfg.colour, cfg.count) == ("red", 5)
+    cfg.set("colour", " blue ")
+    assert cfg.colour == cfg.settings["colour"].value == "blue"
+    assert (Colour.short, Colour.order) == ("The colour.", len(KNOWN_SETTINGS) - 2)
+    with pytest.raises(AttributeError, match="Invalid access!"):
+        cfg.colour = "green"
+    with pytest.raises(TypeError, match="Not a string: 5"):
+        cfg.set("colour", 5)
+    assert cfg.parser().parse_args(["--colour", "x"]).colour == "x"
+    assert "colour" in str(cfg)
+    assert "the program" in cfg.origins()
+    monkeypatch.setenv("SAOLA_COUNT", "12")
+    assert Config(prog="saola").count == 12
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_class_in_the_place_of_another() -> None:
+    class MoreWorkers(saola.config.Workers):  # type: ignore[name-defined,misc]
+        default = 9
+
+    assert Config(prog="saola").workers == 9
+    assert MoreWorkers.cli == ["-w", "--workers"]
+
+
+def _two(a: Any, b: Any) -> None: ...
+
+
+def test_validators() -> None:
+    config = saola.config
+    for function, value, result in (
+        (config.validate_bool, "true", True),
+        (config.validate_pos_int, "0x10", 16),
+        (config.validate_string, " a ", "a"),
+        (config.validate_string, None, None),
+        (config.validate_list_string, "a", ["a"]),
+        (config.validate_string_to_list, "a, b", ["a", "b"]),
+        (config.validate_string_to_addr_list, "*", ["*"]),
+        (config.validate_dict, {"a": 1}, {"a": 1}),
+        (config.validate_class, str, str),
+        (config.validate_class, lambda: "x", "x"),
+        (config.validate_callable(2), _two, _two),
+        (config.validate_callable(-1), print, print),
+        (config.validate_file_exists, None, None),
+        (config.validate_file_exists, "/", "/"),
+        (config.validate_header_map_behaviour, "DROP", "drop"),
+        (config.validate_user, None, os.geteuid()),
+        (config.validate_group, None, os.getegid()),
+        (config.validate_list_of_files_or_patterns, ["/*"], ["/*"]),
+        (config.validate_http2_frame_size, 20000, 20000),
+        (config.validate_reload_engine, "poll", "poll"),
+    ):
+        assert function(value) == (value if result is None else result)
+    for function, value, error in (
+        (config.validate_bool, "x", ValueError),
+        (config.validate_pos_int, -1, ValueError),
+        (config.validate_string, 5, TypeError),
+        (config.validate_callable(2), len, TypeError),
+        (config.validate_callable(2), 5, TypeError),
+        (config.validate_file_exists, "/no/where", ValueError),
+        (config.validate_user, "no such one", ConfigError),
+    ):
+        with pytest.raises(error):
+            function(value)
+
+
+def test_what_a_config_lacks_is_told_at_once(cfg: Config) -> None:
+    cfg.check()
+    cfg.set("certfile", "x")
+    cfg.set("worker_class", "gthread")
+    with pytest.raises(ConfigError) as caught:
+        cfg.check()
+    assert str(caught.value).splitlines() == [
+        "worker_class = gthread is not supported yet (from the application). "
+        "Remove it, or set it to sync.",
+        "certfile = x is not supported yet (from the application). Remove it.",
+    ]
+
+
+def test_the_worker_class(cfg: Config) -> None:
+    from saola.workers.sync import SyncWorker
+
+    assert cfg.worker_class is SyncWorker
+    cfg.set("worker_class", SyncWorker)
+    assert cfg.worker_class is SyncWorker
+    assert cfg.worker_class_str == "SyncWorker"
+    cfg.set("worker_class", "gthread")
+    with pytest.raises(RuntimeError, match="worker_class = gthread is not supported yet"):
+        _ = cfg.worker_class
+
+
+def test_paste_global_conf(cfg: Config) -> None:
+    assert cfg.paste_global_conf == {}
+    cfg.set("raw_paste_global_conf", ["a=b", "c\\=d=e\\=f"])
+    assert cfg.paste_global_conf == {"a": "b", "c=d": "e=f"}
+    cfg.set("raw_paste_global_conf", ["a"])
+    with pytest.raises(RuntimeError, match="environment setting 'a' invalid"):
+        _ = cfg.paste_global_conf

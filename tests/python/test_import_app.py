@@ -99,3 +99,64 @@ def test_the_application_s_own_errors_pass_through(
     with pytest.raises(kind) as caught:
         import_app(name)
     assert text in str(caught.value)
+
+
+# What is there instead. ---------------------------------------------------------------------------
+
+
+def told(name: str, kind: type[Exception]) -> str:
+    with pytest.raises(kind) as caught:
+        import_app(name)
+    return str(caught.value)
+
+
+def test_the_callables_of_the_module(tmp_path: Path) -> None:
+    text = told("some_app:aplication", AppImportError)
+    assert text == (
+        "Failed to find attribute 'aplication' in 'some_app'.\n"
+        f"'some_app' is {tmp_path / 'some_app.py'}, whose callables are application, other, "
+        "factory, one, broken, nested, gives_none. Did you mean 'some_app:application'?"
+    )
+
+
+def test_what_is_imported_is_not_offered(tmp_path: Path) -> None:
+    (tmp_path / "imports_app.py").write_text(
+        "from os.path import join\nfrom some_app import other\nclass _Hidden: pass\n"
+        "import functools\nwsgi = functools.partial(other)\n"
+    )
+    text = told("imports_app", AppImportError)
+    assert text.endswith("whose callables are wsgi. Did you mean 'imports_app:wsgi'?")
+
+
+def test_a_module_without_callables(tmp_path: Path) -> None:
+    (tmp_path / "data_app.py").write_text("number = 5\n")
+    text = told("data_app", AppImportError)
+    assert text.endswith(
+        f"'data_app' is {tmp_path / 'data_app.py'}, which has no callable of its own."
+    )
+
+
+def test_a_module_with_a_name_like_it(tmp_path: Path) -> None:
+    text = told("some_ap:other", ModuleNotFoundError)
+    first, where, here, there = text.splitlines()
+    assert first == "No module named 'some_ap'"
+    assert where.startswith(f"Looked for 'some_ap' in {tmp_path}, ")
+    assert here == f"The directory is {tmp_path}."
+    assert there == "There is some_app."
+
+
+def test_a_module_of_a_package(tmp_path: Path) -> None:
+    (tmp_path / "some_package").mkdir()
+    (tmp_path / "some_package" / "__init__.py").touch()
+    (tmp_path / "some_package" / "wsgi.py").touch()
+    text = told("some_package.wsgy", ModuleNotFoundError)
+    assert text.splitlines()[0] == "No module named 'some_package.wsgy'"
+    assert f"Looked for 'wsgy' in {tmp_path / 'some_package'}." in text
+    assert "There is some_package.wsgi." in text
+    text = told("some_pakage.wsgi", ModuleNotFoundError)
+    assert "There is some_package.wsgi." in text
+
+
+def test_what_the_module_imports_is_its_own_affair() -> None:
+    text = told("missing_import", ModuleNotFoundError)
+    assert text == "No module named 'no_such_module'"

@@ -107,11 +107,15 @@ def random_case(chance: random.Random, flags: list[tuple[str, str, str]], names:
 
 
 def traceback_from_inside(result: Result) -> bool:
-    """The error is a traceback that ends in a file of the package."""
+    """The error is a traceback that ends in a file of the package, unless it is the one error that
+    is made for the user and shown so by --check-config."""
     files = re.findall(r'^  File "([^"]+)", line', result["err"], re.MULTILINE)
-    return (
-        bool(files) and re.search(r"/saola/\w+\.py$|/saola/app/(?!loader)", files[-1]) is not None
+    inside = bool(files) and re.search(r"/saola/(\w+/)*\w+\.py$", files[-1]) is not None
+    looked_up = (
+        "saola.errors.AppImportError: ",
+        "ModuleNotFoundError: No module named 'n'\nLooked",
     )
+    return inside and not any(text in result["err"] for text in looked_up)
 
 
 def broken(case: Case, result: Result) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from saola.app.wsgiapp import WSGIApplication
 from saola.config import Config, get_default_config_file
-from saola.errors import ConfigError
+from saola.errors import AppImportError, ConfigError
 
 
 def get_wsgi_app(
@@ -20,7 +20,8 @@ def get_wsgi_app(
     try:
         deploy = importlib.import_module("paste.deploy")
     except ImportError as error:
-        raise ImportError(f"{error}: to load {config_uri}, install PasteDeploy") from error
+        text = f"{error}: to load {config_uri}, install PasteDeploy"
+        raise AppImportError(text) from None
     uri = config_uri if ":" in config_uri else f"config:{config_uri}"
     return deploy.loadapp(uri, name=name, relative_to=os.getcwd(), global_conf=defaults)
 
@@ -32,7 +33,7 @@ def has_logging_config(config_file: str) -> bool:
 def use_file(cfg: Config, config_uri: str) -> None:
     """Sets what an INI file means to the server, whoever loads the application from it."""
     path = config_uri.partition("#")[0]
-    if not os.path.exists(path):
+    if not os.path.isfile(path):
         raise ConfigError(f"{path!r} not found")
     cfg.set("default_proc_name", path, where=path)
     if has_logging_config(path):
