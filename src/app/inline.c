@@ -12,6 +12,10 @@ enum {
     TURN_MAX_MS = 50, /* after which no other request is begun in the same turn */
 };
 
+/* A request that has waited so long for others is not to wait for the next one as well, if somebody
+ * else has time for it. */
+static const int64_t CROWDED_NS = 2 * NS_PER_MS;
+
 static struct inline_executor *
 inline_of(struct executor *executor)
 {
@@ -55,7 +59,12 @@ static int
 inline_look(void *context)
 {
     struct inline_executor *inline_executor = context;
-    return deadline_look(&inline_executor->deadline, clock_mono_ns());
+    int look_ms = deadline_look(&inline_executor->deadline, clock_mono_ns());
+    if (inline_executor->crowded) {
+        int crowded_ms = inline_executor->crowded(inline_executor->context);
+        look_ms = MIN_OF(look_ms, crowded_ms);
+    }
+    return look_ms;
 }
 
 static int
@@ -63,7 +72,7 @@ inline_start(struct executor *executor)
 {
     struct inline_executor *inline_executor = inline_of(executor);
     inline_executor->standby.handover = inline_handover;
-    inline_executor->standby.look = deadline_is_on(&inline_executor->deadline) ? inline_look : NULL;
+    inline_executor->standby.look = inline_look;
     inline_executor->standby.context = inline_executor;
     return standby_start(&inline_executor->standby, inline_executor->server->loop);
 }
@@ -118,6 +127,17 @@ run(struct inline_executor *inline_executor, struct request *request)
     standby_app_leave(&inline_executor->standby);
 }
 
+static bool
+is_crowded(const struct inline_executor *inline_executor)
+{
+    const struct list *node = list_first(&inline_executor->ready);
+    if (LIKELY(node == NULL) || inline_executor->crowded == NULL) {
+        return false;
+    }
+    int64_t since_ns = LIST_ENTRY(node, struct request, node)->start_ns;
+    return inline_executor->server->loop->clock.mono_ns - since_ns > CROWDED_NS;
+}
+
 /* Not until nothing is ready: under load, when the standby reads as fast as the application
  * answers, that would be never, and the turn is where the worker shows that it lives. */
 static bool
@@ -134,6 +154,9 @@ inline_turn(struct executor *executor)
         run(inline_executor, request);
         loop_lock(loop);
         standby_recall(&inline_executor->standby);
+        if (UNLIKELY(is_crowded(inline_executor))) {
+            (void)inline_executor->crowded(inline_executor->context);
+        }
     }
     bool more = !list_empty(&inline_executor->ready);
     loop_unlock(loop);

@@ -33,6 +33,10 @@ struct inline_executor {
     /* Main thread, lock not held: a request is about to run, or has been; NULL: nobody asks. */
     void (*observe)(void *context, struct request *request);
     void (*idle)(void *context); /* while the application waits for a slow peer: still alive */
+    /* Any driver, loop lock held: requests may have to wait long for the one that runs. Returns in
+     * how many milliseconds it is to be called again, if the driver has waited for events so long.
+     */
+    int (*crowded)(void *context);
     void *context;
 };
 

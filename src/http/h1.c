@@ -365,11 +365,25 @@ discard_input(struct h1_conn *h1)
 
 /* --- between requests --- */
 
+/* The connection has nothing to do for the first time, and may be better off somewhere else. */
+static void
+place(struct h1_conn *h1)
+{
+    const struct http_placement *placement = &h1->server->placement;
+    h1->placed = true;
+    if (placement->place && conn_is_open(&h1->conn)) {
+        placement->place(placement->context, &h1->conn);
+    }
+}
+
 static void
 wait_for_request(struct h1_conn *h1)
 {
     /* Also when draining: the peer may have been told keep-alive before that began. */
     wait_for_input(h1, H1_WAITING, TIMEOUT_KEEPALIVE);
+    if (UNLIKELY(!h1->placed)) {
+        place(h1);
+    }
 }
 
 /* The next request has begun to arrive. If it is complete its response may share a write with what
@@ -606,6 +620,9 @@ h1_open(struct http_server *server, unsigned listener, int fd, const struct sock
     conn_timeout_start(&h1->conn, TIMEOUT_HEAD);
     /* Most clients send at once: a request that is here already saves a turn of the loop. */
     read_head(h1);
+    if (h1->state == H1_WAITING && !h1->placed) {
+        place(h1);
+    }
 }
 
 /* --- to and from other workers --- */

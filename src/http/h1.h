@@ -49,6 +49,7 @@ struct h1_conn {
     bool linger;        /* the peer may still be sending */
     bool served;        /* a request has been answered */
     bool last;          /* the next response closes the connection */
+    bool placed;        /* it is where it is to stay */
     bool trust_known;
     bool trusted; /* the peer is in forwarded_allow_ips */
 };

@@ -234,6 +234,7 @@ import(struct http_server *server, const struct h1_message *message, const char 
     struct conn *conn = &h1->conn;
     conn_set_peer(conn, span_of(message->peer, message->peer_len), message->peer_port);
     h1->served = message->served;
+    h1->placed = true;
     h1->last = message->last || !known;
     size_t bytes = h1_message_payload(message);
     if (bytes > 0) {
@@ -282,6 +283,10 @@ adopt_one(struct http_server *server)
     struct block mail = {0};
     block_reserve(blocks, &mail, MAILBOX_BYTES_MAX);
     ssize_t got = mailbox_receive(server->mailbox.fd, block_begin(&mail), MAILBOX_BYTES_MAX, &fds);
+    if (got == MAILBOX_NUDGE_BYTES && fds.count == 0) {
+        block_release(blocks, &mail);
+        return true; /* to be awake was all it was for */
+    }
     int rc = (int)MIN_OF(got, 0);
     if (got > 0) {
         rc = h1_message_decode(block_begin(&mail), (size_t)got, fds.count, &message);

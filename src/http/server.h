@@ -64,6 +64,13 @@ struct http_heirs {
     int (*pass)(void *context, struct conn *conn);
 };
 
+/* Where new connections belong. Lock held; `place` is NULL if that is where they were accepted. */
+struct http_placement {
+    void *context;
+    /* The connection has nothing to do for the first time: gives it away with h1_move(), or not. */
+    void (*place)(void *context, struct conn *conn);
+};
+
 struct http_listener {
     struct watch watch; /* watch.fd is the caller's */
     struct http_server *server;
@@ -83,7 +90,8 @@ struct http_server {
     struct loop *loop;
     struct http_settings settings;
     struct http_handler handler;
-    struct http_heirs heirs; /* none at first */
+    struct http_heirs heirs;         /* none at first */
+    struct http_placement placement; /* likewise */
     struct watch mailbox; /* connections of other workers come in here; fd: the caller's, or -1 */
     struct access_log *access_log; /* NULL: off. Not owned */
     struct http_observer observer; /* refused NULL: there is none */

@@ -62,6 +62,20 @@ mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned
     }
 }
 
+int
+mailbox_nudge(int fd)
+{
+    static const char NUDGE[MAILBOX_NUDGE_BYTES] = {0};
+    for (;;) {
+        if (send(fd, NUDGE, sizeof(NUDGE), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+            return 0;
+        }
+        if (errno != EINTR) {
+            return errno == ENOBUFS ? -EAGAIN : -errno;
+        }
+    }
+}
+
 void
 mail_fds_close(struct mail_fds *fds)
 {
@@ -166,11 +180,11 @@ mailbox_forward(int from_fd, int to_fd)
         struct iovec iov = {bytes, (size_t)got};
         rc = mailbox_send(to_fd, &iov, 1, fds.items, fds.count);
     } else if (got >= 0) {
-        rc = -EBADMSG;
+        rc = got == MAILBOX_NUDGE_BYTES ? -ENOMSG : -EBADMSG;
     }
     mail_fds_close(&fds);
     free(bytes);
-    if (rc == 0 || rc == -EBADMSG) {
+    if (rc == 0 || rc == -EBADMSG || rc == -ENOMSG) {
         drop(from_fd);
     }
     return rc;

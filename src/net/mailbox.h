@@ -20,6 +20,7 @@
 enum {
     MAILBOX_BYTES_MAX = 128 * 1024, /* of a message */
     MAILBOX_FDS_MAX = 2,
+    MAILBOX_NUDGE_BYTES = 1,
 };
 
 struct mailbox {
@@ -41,6 +42,10 @@ void mailbox_close(struct mailbox *mailbox);
 int mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned n_fds)
     NODISCARD;
 
+/* Sends a message that says nothing: its owner wakes up. It has no descriptor and
+ * MAILBOX_NUDGE_BYTES. Returns as mailbox_send(). */
+int mailbox_nudge(int fd) NODISCARD;
+
 /* Takes the next message, which has at most `max` bytes; the descriptors are close-on-exec. Bytes;
  * 0: nobody can send any more; -EAGAIN: there is none. Any other error says that a message was
  * thrown away: -EBADMSG because it does not fit, -EMFILE for want of descriptors. */
@@ -51,7 +56,7 @@ void mail_fds_close(struct mail_fds *fds);
 bool mailbox_has_mail(int fd);
 
 /* Moves the oldest message of one mailbox to another, unread. -EAGAIN: there is none, or the other
- * is full: nothing has changed. */
+ * is full: nothing has changed; -ENOMSG: it was a nudge, and is gone. */
 int mailbox_forward(int from_fd, int to_fd) NODISCARD;
 
 #endif

@@ -68,7 +68,7 @@ forward(const struct siblings *siblings, unsigned from)
         int rc = siblings_forward(siblings, fd);
         if (rc == -EBADMSG) {
             log_error("A worker has left a message that nobody can read.");
-        } else if (rc < 0) {
+        } else if (rc < 0 && rc != -ENOMSG) {
             return;
         }
     }

@@ -82,6 +82,24 @@ next_best(const struct siblings *siblings, uint64_t *after, uint32_t *ret_index)
     return true;
 }
 
+bool
+siblings_fewest(const struct siblings *siblings, uint32_t *ret_index)
+{
+    uint64_t after = 0;
+    uint32_t index;
+    if (!next_best(siblings, &after, &index) || !slot_goes_on(&siblings->slots->items[index])) {
+        return false;
+    }
+    *ret_index = index;
+    return true;
+}
+
+int
+siblings_nudge(const struct siblings *siblings, uint32_t to)
+{
+    return mailbox_nudge(siblings->mailboxes->items[to].write_fd);
+}
+
 static int
 give(const struct siblings *siblings, uint32_t to, const struct parcel *parcel)
 {

@@ -31,6 +31,12 @@ struct siblings {
 /* Somebody else serves, and will go on. */
 bool siblings_any(const struct siblings *siblings);
 
+/* The worker with the fewest connections. False: nobody serves who will go on doing so. */
+bool siblings_fewest(const struct siblings *siblings, uint32_t *ret_index) NODISCARD;
+
+/* Makes the worker of that slot turn its loop once. Returns as mailbox_send(). */
+int siblings_nudge(const struct siblings *siblings, uint32_t to) NODISCARD;
+
 /* Gives a connection to the worker with the fewest that has room in its mailbox. 0; -ENOENT: nobody
  * serves; -EAGAIN and others as h1_move(). */
 int siblings_pass(const struct siblings *siblings, struct conn *conn) NODISCARD;

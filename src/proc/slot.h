@@ -97,6 +97,8 @@ struct slot {
     /* Everybody's: messages put into the mailbox of the slot; moved_in of the metrics says how many
      * of them were taken out. */
     _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t mail_sent;
+    /* Everybody's: 1: a nudge is in the mailbox; the worker clears it. */
+    _Atomic uint32_t nudged;
 
     /* For panic_set_record(): the message of a failed assertion, NUL-terminated. */
     char panic[SLOT_PANIC_MAX];
@@ -161,6 +163,14 @@ slot_serves(const struct slot *slot)
 {
     enum slot_state state = slot_state(slot);
     return state >= SLOT_READY && state <= SLOT_RETIRING;
+}
+
+/* ... and it will go on doing so. */
+static inline bool
+slot_goes_on(const struct slot *slot)
+{
+    enum slot_state state = slot_state(slot);
+    return state >= SLOT_READY && state <= SLOT_BUSY;
 }
 
 /* Messages in its mailbox, as far as that is known. */

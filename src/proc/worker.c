@@ -25,6 +25,7 @@ enum {
     WAIT_MAX_MS = 1000,     /* between two heartbeats of an idle worker */
     DRAIN_WAIT_MAX_MS = 25, /* while draining: how often it looks whether it is done */
     ACCEPT_BATCH_ALONE = 16,
+    CROWDED_LOOK_MS = 20,
 };
 
 static const int64_t RESPONSE_SPOOL_MAX_BYTES = INT64_C(1) << 30;
@@ -164,6 +165,21 @@ pass_request_to_heir(void *context, struct request *request)
 }
 
 static void
+place(void *context, struct conn *conn)
+{
+    struct worker *worker = context;
+    exchange_place(&worker->exchange, conn);
+}
+
+/* When requests that wait look for somebody who has time, if nobody has told them. */
+static int
+crowded(void *context)
+{
+    struct worker *worker = worker_of(context);
+    return exchange_spread(&worker->exchange) ? CROWDED_LOOK_MS : WAIT_MAX_MS;
+}
+
+static void
 begin_recycling(struct worker *worker)
 {
     log_info("Autorestarting worker after current request.");
@@ -257,6 +273,11 @@ worker_init(struct worker *worker, const struct worker_start *start,
     worker->executor.observe = observe;
     worker->executor.idle = beat;
     worker->executor.context = &worker->executor;
+    if (worker->siblings.self < start->mailboxes->count) {
+        exchange_init(&worker->exchange, &worker->siblings, &worker->executor);
+        worker->server.placement = (struct http_placement){worker, place};
+        worker->executor.crowded = crowded;
+    }
     return 0;
 fail_loop:
     loop_fini(&worker->loop);
@@ -344,7 +365,13 @@ worker_wait(struct worker *worker)
     if (cfg->timeout > 0) {
         max_ms = (int)MIN_OF(max_ms, cfg->timeout * 500);
     }
-    return loop_wait(&worker->loop, MIN_OF(max_ms, worker->wait_ms));
+    int wait_ms = MIN_OF(max_ms, worker->wait_ms);
+    if (wait_ms > 0) {
+        exchange_rest(&worker->exchange);
+    }
+    int n = loop_wait(&worker->loop, wait_ms);
+    exchange_wake(&worker->exchange);
+    return n;
 }
 
 /* Lock held. */
@@ -382,6 +409,9 @@ worker_turn(struct worker *worker)
     loop_lock(loop);
     if (worker->drain_deadline_ns > 0) {
         worker->keeps_some = http_server_bequeath(&worker->server);
+    }
+    if (UNLIKELY(worker->exchange.waiting)) {
+        (void)exchange_spread(&worker->exchange);
     }
     loop_turn_end(loop);
     http_server_resume(&worker->server);

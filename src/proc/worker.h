@@ -19,6 +19,7 @@
 #include "http/access_log.h"
 #include "http/server.h"
 #include "net/loop.h"
+#include "proc/exchange.h"
 #include "proc/siblings.h"
 
 #include <stdatomic.h>
@@ -36,6 +37,7 @@ struct worker {
     struct inline_executor executor;
     struct access_log *access_log; /* not owned; may be off */
     struct siblings siblings;
+    struct exchange exchange;
     struct watch parent; /* readable when the arbiter is dead */
     struct network_list trusted;
     struct span *forwarder_headers; /* owned, as scheme_headers */

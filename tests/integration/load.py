@@ -15,7 +15,7 @@ What a connection does (`connections` of them, each with a request at a time):
     Load(address, interval=0.1)    paced: a request every `interval` seconds on each connection,
                                    begun at random moments; a late answer delays the next request
     Load(address, rate=200)        Poisson arrivals, `rate` per second in all, each on a connection
-                                   picked at random, where it queues while another is under way
+                                   picked at random among those that are free; if none is, it queues
     Load(..., short=True)          a new connection for each request, with Connection: close; the
                                    server has to close it, without a reset
 

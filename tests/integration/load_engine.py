@@ -365,6 +365,7 @@ class Engine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.random = random.Random(options.seed)
+        self.picks = random.Random(options.seed)  # apart, for they depend on what the server does
         self.epoll = select.epoll()
         self.clients: dict[int, Client] = {}
         self.registered: set[int] = set()  # in this turn: whose events are an older socket's
@@ -464,8 +465,10 @@ class Engine:
                 return
             request = self.new_request(due)
             self.arrivals.append((due, request.path))
-            if usable := [each for each in self.all if not each.gone]:
-                self.random.choice(usable).enqueue(request)
+            usable = [each for each in self.all if not each.gone]
+            if usable:
+                free = [each for each in usable if not each.busy and not each.queue]
+                self.picks.choice(free or usable).enqueue(request)
             self.arrive_at(due + self.random.expovariate(rate))
 
         self.at(due, arrive)
