@@ -7,10 +7,9 @@ import json
 import signal
 
 import pytest
-from client import Connection, build_request
+from client import Connection
 from conftest import Serve
 from load import Load
-from procs import poll
 from server import Server
 
 pytestmark = pytest.mark.saola_only

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 from conftest import Serve
@@ -19,6 +20,17 @@ pytestmark = pytest.mark.saola_only
 
 APP = "lifecycle:app"
 FAILED = "Worker failed to boot", "exited with code", "was sent SIG", "Exception in worker process"
+
+
+# Says when a worker has imported the application.
+INIT = "def post_worker_init(worker): worker.log.info('initialised')\n"
+
+
+def start_two(serve: Serve, config: str = "", **options: Any) -> tuple[Server, list[int]]:
+    """A server with two workers that have imported the application, and their pids."""
+    server = serve(APP, config=INIT + config, workers=2, **options)
+    server.wait_log("initialised", 2)
+    return server, server.wait_workers(2)
 
 
 def boot(server: Server, code: str) -> None:
@@ -54,10 +66,9 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_reload_that_fails_changes_nothing(serve: Serve, broken: str) -> None:
     # The addresses come from the file, so that a reload can change them.
-    server = serve(APP, binds=[], config="bind = 'unix:0.sock'\n", workers=2, ready="booted")
+    server, before = start_two(serve, "bind = 'unix:0.sock'\n", binds=[], ready="booted")
     server.addresses.append(str(server.tmp / "0.sock"))
     server.allow(*FAILED, "Reading the configuration failed", "stays as it was", "in use")
-    before = server.wait_workers(2)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken, Load(server.address) as load:
         load.wait(answered=20)
         if broken == "import":
@@ -87,8 +98,7 @@ def test_a_reload_that_fails_changes_nothing(serve: Serve, broken: str) -> None:
 
 
 def test_reload_with_a_slow_boot(serve: Serve) -> None:
-    server = serve(APP, workers=2)
-    before = server.wait_workers(2)
+    server, before = start_two(serve)
     boot(server, "time.sleep(3)")
     with (
         Load(server.address, connections=8, interval=0.05) as load,
@@ -152,9 +162,8 @@ def test_workers_that_die_at_import(serve: Serve) -> None:
 
 
 def test_a_worker_that_dies_at_import_of_new_code_is_forked_now_and_then(serve: Serve) -> None:
-    server = serve(APP, workers=2)
+    server, before = start_two(serve)
     server.allow(*FAILED)
-    before = server.wait_workers(2)
     boot(server, "import signal; os.kill(os.getpid(), signal.SIGALRM)")
     with Load(server.address) as load:
         server.kill(signal.SIGHUP)

@@ -776,6 +776,24 @@ test_silence_is_death(void **state)
 }
 
 static void
+test_a_late_request_is_death_after_a_grace(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 0;
+    start();
+    struct slot *slot = child_at(list_first(&world.arbiter.children))->slot;
+    int64_t deadline_ns = clock_mono_ns() + NS_PER_SEC;
+    atomic_store(&slot->request.deadline_ns, deadline_ns);
+    assert_true(manage_next_ns(&world.arbiter) == deadline_ns + 5 * NS_PER_SEC);
+    atomic_store(&slot->request.deadline_ns, deadline_ns - 5 * NS_PER_SEC);
+    run_for(500);
+    assert_int_equal(world.exits, 0);
+    run_until(one_exit);
+    run_until(all_ready);
+    assert_true(manage_next_ns(&world.arbiter) == INT64_MAX);
+}
+
+static void
 test_silence_is_no_death_without_a_timeout(void **state)
 {
     (void)state;
@@ -929,6 +947,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_memory_is_judged_by_three_samples, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_memory_of_a_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silence_is_death, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_late_request_is_death_after_a_grace, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_silence_is_no_death_without_a_timeout, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_not_late_after_the_arbiter_was, set_up,
