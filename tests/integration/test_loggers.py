@@ -447,8 +447,14 @@ def test_capture_output_of_a_daemon(serve: Serve, tmp_path: Path) -> None:
     args = ["--daemon", "--pid", str(pidfile), "--error-logfile", str(error)]
     server = serve("logs:app", *args, "--capture-output", ready="no")
     assert server.wait() == 0
-    server.wait_ready("connect")
-    server.request("/?print=printed")
+
+    def answers() -> bool:
+        try:
+            return server.request("/?print=printed").status == 200
+        except OSError:
+            return False
+
+    poll(answers, "a daemon that answers")
     assert "printed" in error.read_text().splitlines()
     os.kill(int(pidfile.read_text()), signal.SIGTERM)
     poll(lambda: not pidfile.exists(), "the end of the daemon")
