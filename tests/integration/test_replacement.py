@@ -141,6 +141,16 @@ def test_a_slow_request_across_a_drain(serve: Serve) -> None:
     assert slow.read_response().body == b"slept"
 
 
+def test_a_boot_does_not_delay_the_stop(serve: Serve) -> None:
+    server = serve(APP)
+    boot(server, "print('loading', flush=True); time.sleep(60)")
+    server.kill(signal.SIGHUP)
+    poll(lambda: "loading" in server.output, "the import")
+    begun = time.monotonic()
+    assert server.terminate() == 0
+    assert time.monotonic() - begun < 10
+
+
 # --- boots that fail
 
 

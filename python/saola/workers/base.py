@@ -163,9 +163,11 @@ class Worker:
             signal.signal(number, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """TERM: finish what is in progress."""
+        """TERM: finish what is in progress; while it boots that is nothing."""
         self.alive = False
         _core.worker_retire()
+        if not self.booted:
+            sys.exit(0)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """INT and QUIT: end now."""
