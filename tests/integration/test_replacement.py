@@ -111,7 +111,7 @@ def test_reload_with_a_slow_boot(serve: Serve) -> None:
         assert time.monotonic() - begun > 5.5, "one after the other"
         load.wait(answered=50)
         for result in (load.stop(), short.stop()):
-            check_quick(result.check(at_least=100, closes=None))
+            check_quick(result.check(at_least=100))
 
 
 def test_max_requests_with_a_slow_boot(serve: Serve) -> None:
@@ -124,7 +124,7 @@ def test_max_requests_with_a_slow_boot(serve: Serve) -> None:
         server.wait_log(r"Booting worker with pid: \d+", 3)  # the second one asks as well
         load.wait(answered=20)
         for result in (load.stop(), short.stop()):
-            check_quick(result.check(at_least=100, closes=None))
+            check_quick(result.check(at_least=100))
 
 
 def test_a_slow_request_across_a_drain(serve: Serve) -> None:
@@ -191,7 +191,7 @@ def test_old_workers_are_replaced(serve: Serve) -> None:
     before = server.wait_workers(2)
     with Load(server.address, connections=4, interval=0.02, short=True) as load:
         poll(lambda: not {*before} & {*server.workers()}, "other workers")
-        check_quick(load.stop().check(at_least=50, closes=None))
+        check_quick(load.stop().check(at_least=50))
     lines = server.wait_log(
         r"Worker \(pid:(\d+)\) has been ready for [23]\.\d s \(max_worker_age 2 s"
     )
@@ -204,7 +204,7 @@ def test_workers_that_hold_much_memory_are_replaced(serve: Serve) -> None:
     assert int(server.request("/grow?mib=300").body) == before
     with Load(server.address, connections=2, interval=0.02, short=True) as load:
         server.wait_workers(1, other_than=[before])
-        check_quick(load.stop().check(at_least=50, closes=None))
+        check_quick(load.stop().check(at_least=50))
     (line,) = server.wait_log(rf"Worker \(pid:{before}\) holds (.*) MiB of memory")
     assert 300 < float(line) < 400
 
