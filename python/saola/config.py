@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from saola import _core, _settings, cmdline, util
+from saola import _core, _identity, _settings, cmdline, util
 from saola._settings import (
     KNOWN_SETTINGS,
     Setting,
@@ -65,6 +65,8 @@ class Config(_core.Config):
         self.suspects: list[str] = []
         for setting in self.settings.values():
             setting.adopt(self)
+        if _identity.program() != self.default_proc_name:
+            self.set("default_proc_name", _identity.program())
         self.read_environment()
         self._read_own_environment()
 
