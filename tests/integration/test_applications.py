@@ -206,7 +206,8 @@ RANDOM = [
     (re.compile(r"(?i)expires=[^;]+"), "expires=..."),
     (re.compile(r'(name="csrfmiddlewaretoken" value=")\w+'), r"\1..."),
     (re.compile(r'("HTTP_COOKIE": )"[^"]*"'), r"\1..."),
-    (re.compile(r"\d\d?:\d\d [ap]\.m\."), "time"),
+    (re.compile(r"\d\d?(:\d\d)? [ap]\.m\.|noon|midnight"), "time"),
+    (re.compile(r'value="\d\d:\d\d:\d\d"'), 'value="time"'),
 ]
 
 

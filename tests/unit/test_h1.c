@@ -491,13 +491,13 @@ nearly_drained(void *context, struct request *request)
     if (w->calls == 1) {
         assert_int_equal(response_write(request, span_of(chunk, n), false), 0);
     }
+    loop_lock(&w->loop); /* the standby may come in */
     while (w->calls == 1 && conn_pending(request->conn) > 50000) {
         ssize_t got = recv(w->client, w->reply + w->reply_len, 16384, 0);
         w->reply_len += (size_t)MAX_OF(got, 0);
-        loop_lock(&w->loop);
         assert_int_equal(conn_flush(request->conn), 0);
-        loop_unlock(&w->loop);
     }
+    loop_unlock(&w->loop);
     assert_int_equal(response_write(request, SPAN("last"), true), 0);
     response_finish(request);
     request_done(request);
@@ -528,7 +528,9 @@ large(void *context, struct request *request)
     w->calls++;
     start(request, "200 OK", NULL, 0);
     assert_int_equal(response_write(request, span_of(body, n), true), 0);
+    loop_lock(&w->loop); /* the standby may be at work */
     assert_true(w->loop.blocks.used_bytes <= 2 * CONN_OUT_MEMORY_MAX);
+    loop_unlock(&w->loop);
     response_finish(request);
     request_done(request);
     test_free(body);
