@@ -25,16 +25,39 @@ static const int handled[] = {
 #undef HANDLED_NUMBER
 };
 
+/* Beside SIGRTMIN + 3 and its like, which systemd and container runtimes use. */
+enum { STACKS_OFFSET = 7 };
+
+struct entry {
+    int number;
+    struct signals_sender sender;
+};
+
 static int queue[2] = {-1, -1};
 static struct sigaction previous[ARRAY_LEN(handled)];
+static struct sigaction previous_stacks;
+static struct signals_sender last_sender;
+
+int
+signals_stacks(void)
+{
+    return SIGRTMIN + STACKS_OFFSET;
+}
 
 static void
-enqueue(int signal_number)
+enqueue(int signal_number, siginfo_t *info, void *context)
 {
+    (void)context;
     int saved = errno;
-    unsigned char byte = (unsigned char)signal_number;
-    /* A full pipe holds tens of thousands of signals that nobody has taken: one more or less. */
-    (void)!write(queue[1], &byte, 1);
+    bool queued = info->si_code == SI_QUEUE;
+    bool sent = queued || info->si_code == SI_USER || info->si_code == SI_TKILL;
+    struct entry entry = {
+        .number = signal_number,
+        .sender = {sent ? info->si_pid : 0, queued, queued ? info->si_value.sival_int : 0},
+    };
+    /* A full pipe holds thousands of signals that nobody has taken: one more or less. An entry goes
+     * into a pipe in one piece or not at all. */
+    (void)!write(queue[1], &entry, sizeof(entry));
     errno = saved;
 }
 
@@ -45,21 +68,32 @@ signals_start(void)
     if (rc < 0) {
         return rc;
     }
-    struct sigaction action = {.sa_handler = enqueue, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_sigaction = enqueue, .sa_flags = SA_RESTART | SA_SIGINFO};
     /* No handler within a handler: of two signals that wait, the one that the kernel delivers first
      * would come second. */
     sigfillset(&action.sa_mask);
     for (size_t i = 0; i < ARRAY_LEN(handled); i++) {
         sigaction(handled[i], &action, &previous[i]);
     }
+    sigaction(signals_stacks(), &action, &previous_stacks);
     return queue[0];
 }
 
 int
 signals_next(void)
 {
-    unsigned char byte = 0;
-    return read(queue[0], &byte, 1) == 1 ? byte : 0;
+    struct entry entry = {0};
+    if (read(queue[0], &entry, sizeof(entry)) != (ssize_t)sizeof(entry)) {
+        return 0;
+    }
+    last_sender = entry.sender;
+    return entry.number;
+}
+
+const struct signals_sender *
+signals_sender(void)
+{
+    return &last_sender;
 }
 
 static void
@@ -78,6 +112,7 @@ signals_stop(void)
     for (size_t i = 0; i < ARRAY_LEN(handled); i++) {
         sigaction(handled[i], &previous[i], NULL);
     }
+    sigaction(signals_stacks(), &previous_stacks, NULL);
     close_queue();
 }
 
@@ -138,6 +173,6 @@ signals_short_name(int signal_number)
         NAMED(SHORT_NAME_CASE)
 #undef SHORT_NAME_CASE
     default:
-        return "unknown";
+        return signal_number == signals_stacks() ? "stacks" : "unknown";
     }
 }

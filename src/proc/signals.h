@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arbiter's signals. The handler does one thing: it writes the signal's number into a pipe. The
- * arbiter's loop waits for the pipe and acts on the numbers in the order in which they came.
+ * The arbiter's signals. The handler does one thing: it writes the signal's number and sender into
+ * a pipe. The arbiter's loop waits for the pipe and acts on the numbers in the order in which they
+ * came. signals_stacks() is among them.
  *
  * One queue per process (a handler has nothing to find it by but a global). Main thread only. A
  * forked child calls signals_reset() before anything else: until then its signals, which are
@@ -13,6 +14,8 @@
 #include "base/macros.h"
 
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 /* Opens the queue and installs the handler. Returns the descriptor that is readable while signals
  * wait, or negative errno. */
@@ -21,11 +24,25 @@ int signals_start(void) NODISCARD;
 /* The oldest signal not yet taken, 0 if there is none. */
 int signals_next(void);
 
+/* Who has sent the one that signals_next() has returned last. */
+struct signals_sender {
+    pid_t pid;   /* 0: the kernel, or a process of which this one may not know */
+    bool queued; /* by sigqueue(3), with a value */
+    int value;
+};
+
+const struct signals_sender *signals_sender(void);
+
+/* The real-time signal that asks for stacks, the arbiter for those of all workers, a worker for its
+ * own. (glibc makes the number of SIGRTMIN a function.) */
+int signals_stacks(void);
+
 /* Puts the handlers back that were there before, and closes the queue. */
 void signals_stop(void);
 
 /* In a forked child: every signal of the arbiter to its default, the queue closed, and the mask as
- * it was before signals_block(). */
+ * it was before signals_block(). Not signals_stacks(): by default it would end the process, which
+ * has to have a handler of its own for it by then, or to execute something else. */
 void signals_reset(const sigset_t *mask);
 
 /* Around fork(2). */

@@ -30,6 +30,28 @@ test_signals_come_out_in_order(void **state)
     signals_stop();
 }
 
+static void
+test_senders_come_with_them(void **state)
+{
+    (void)state;
+    union sigval value = {.sival_int = 77};
+    assert_true(signals_start() >= 0);
+    kill(getpid(), SIGHUP);
+    sigqueue(getpid(), signals_stacks(), value);
+    kill(getpid(), signals_stacks());
+    assert_int_equal(signals_next(), SIGHUP);
+    assert_int_equal(signals_sender()->pid, getpid());
+    assert_false(signals_sender()->queued);
+    assert_int_equal(signals_next(), signals_stacks());
+    assert_int_equal(signals_sender()->pid, getpid());
+    assert_true(signals_sender()->queued);
+    assert_int_equal(signals_sender()->value, 77);
+    assert_int_equal(signals_next(), signals_stacks());
+    assert_false(signals_sender()->queued);
+    signals_stop();
+    assert_string_equal(signals_short_name(signals_stacks()), "stacks");
+}
+
 /* Pending together, they are delivered lowest number first. */
 static void
 test_pending_signals_come_out_in_order(void **state)
@@ -111,6 +133,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signals_come_out_in_order),
+        cmocka_unit_test(test_senders_come_with_them),
         cmocka_unit_test(test_pending_signals_come_out_in_order),
         cmocka_unit_test(test_stop_restores),
         cmocka_unit_test(test_a_child_has_defaults),
