@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from saola import _identity
+from saola.stacks import StacksAction
 
 if TYPE_CHECKING:
     from saola._settings import Setting
@@ -34,7 +35,7 @@ def build_parser(
 
     An option that is not given is None, so that the sources can be told apart.
     """
-    own = {setting.name for setting in settings if setting.own}
+    own = {"stacks", *(setting.name for setting in settings if setting.own)}
     parser = Parser(own, usage=usage, prog=prog)
     parser.add_argument(
         "-v",
@@ -43,6 +44,13 @@ def build_parser(
         default=argparse.SUPPRESS,
         version=f"%(prog)s (version {_identity.version()})",
         help="show program's version number and exit",
+    )
+    parser.add_argument(
+        "--stacks",
+        action=StacksAction,
+        default=argparse.SUPPRESS,
+        metavar="PIDFILE",
+        help="print what all workers of the server with that pid file (or pid) are doing, and exit",
     )
     parser.add_argument("args", nargs="*", help=argparse.SUPPRESS)
     groups: dict[str, argparse._ArgumentGroup] = {}

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/panic.h"
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/backlog.h"
@@ -47,6 +48,8 @@ arbiter_init(struct arbiter *a, const struct config *cfg)
     a->predecessor_fd = -1;
     list_init(&a->children);
     oom_counter_init(&a->oom);
+    stacks_answer_init(&a->answer);
+    panic_prepare();
 }
 
 void
@@ -65,6 +68,7 @@ arbiter_fini(struct arbiter *a)
     mailboxes_fini(&a->mailboxes);
     slots_fini(&a->slots);
     oom_counter_fini(&a->oom);
+    stacks_answer_fini(&a->answer);
     reexec_fini(a);
     free(a->error);
     a->error = NULL;
@@ -196,7 +200,7 @@ progress_stop(struct arbiter *a, int64_t now_ns)
         if (!a->killed) {
             log_warning("Workers have not ended within the time they had: killing them");
         }
-        manage_signal_all(a, SIGKILL);
+        manage_kill_all(a, now_ns);
         a->killed = true;
         a->stop_deadline_ns = now_ns + QUICK_STOP_NS;
     }
@@ -270,7 +274,9 @@ take_signals(struct arbiter *a)
     for (int number = signals_next(); number > 0; number = signals_next()) {
         log_printf(number == SIGCHLD ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "Handling signal: %s",
                    signals_short_name(number));
-        if (a->phase == ARBITER_RUNNING) {
+        if (number == signals_stacks()) {
+            stacks_answer_begin(a, signals_sender());
+        } else if (a->phase == ARBITER_RUNNING) {
             if (act_on(a, number) < 0) {
                 arbiter_fail(a);
             }
@@ -316,6 +322,7 @@ arbiter_turn(struct arbiter *a)
     manage_reap(a, now_ns);
     mailboxes_forward(&a->mailboxes, &a->slots);
     manage_look(a, now_ns);
+    stacks_answer_look(a);
     reexec_look(a);
     if (a->stop_at_ns != 0 && now_ns >= a->stop_at_ns) {
         arbiter_stop(a, SIGTERM, 0, NULL);
@@ -344,6 +351,7 @@ wait_ms(const struct arbiter *a)
     if (a->stop_at_ns != 0 && a->phase == ARBITER_RUNNING) {
         next_ns = MIN_OF(next_ns, a->stop_at_ns);
     }
+    next_ns = MIN_OF(next_ns, stacks_next_ns(a));
     int64_t now_ns = clock_mono_ns();
     if (next_ns <= now_ns) {
         return 0;

@@ -25,9 +25,12 @@
 #include "proc/mailboxes.h"
 #include "proc/notify.h"
 #include "proc/obituary.h"
+#include "proc/oom.h"
 #include "proc/pidfile.h"
 #include "proc/slot.h"
 #include "proc/spawn.h"
+#include "proc/stacks.h"
+#include "proc/stacks_answer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,7 +74,11 @@ struct child {
     int64_t ready_ns;   /* when it was seen to have checked in */
     int64_t old_at_ns;  /* when it is to be replaced for its age; 0: never */
     int fat_samples;    /* of its memory, in a row, above the limit */
-    void *object;       /* the host's; NULL: none */
+    uint64_t sent;      /* signals of the arbiter's, a bit each */
+    struct obituary_signal signal;
+    struct stacks stacks;
+    int64_t request_told_ns; /* the request that the log has: when it began */
+    void *object;            /* the host's; NULL: none */
 };
 
 struct arbiter;
@@ -147,6 +154,7 @@ struct arbiter {
     struct pidfile pidfile;
     struct oom_counter oom;
     struct notify notify;
+    struct stacks_answer answer;
 
     int64_t target; /* workers there should be */
     uint32_t last_age;

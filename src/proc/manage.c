@@ -32,6 +32,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 enum {
@@ -95,9 +96,12 @@ manage_in_transition(const struct arbiter *a)
     return false;
 }
 
-static void
-send_signal(const struct child *child, int signal_number)
+void
+manage_signal(struct child *child, int signal_number)
 {
+    if (signal_number < 64) {
+        child->sent |= UINT64_C(1) << signal_number;
+    }
     /* ESRCH: it is gone, and will be reaped. */
     (void)!kill(child->pid, signal_number);
 }
@@ -106,7 +110,7 @@ void
 manage_signal_all(const struct arbiter *a, int signal_number)
 {
     for (EACH_CHILD(a, node, next)) {
-        send_signal(child_at(node), signal_number);
+        manage_signal(child_at(node), signal_number);
     }
 }
 
@@ -139,6 +143,7 @@ look_at(struct arbiter *a, struct child *child, int64_t now_ns)
         child->leaving = true;
         child->kill_at_ns = graceful_deadline(a, now_ns);
     }
+    obituary_look(child);
 }
 
 void
@@ -146,17 +151,27 @@ manage_look(struct arbiter *a, int64_t now_ns)
 {
     for (EACH_CHILD(a, node, next)) {
         look_at(a, child_at(node), now_ns);
+        stacks_look(a, child_at(node), now_ns);
     }
 }
 
 /* --- punishing --- */
 
+/* What it is doing goes into the log before it gets the signal. */
 static void
-abort_child(struct child *child, int64_t now_ns)
+end_child(struct child *child, int signal_number, int64_t now_ns)
 {
     child->aborted = true;
     child->kill_at_ns = now_ns + GRACE_NS;
-    send_signal(child, SIGABRT);
+    stacks_ask_before(child, signal_number, now_ns);
+}
+
+void
+manage_kill_all(const struct arbiter *a, int64_t now_ns)
+{
+    for (EACH_CHILD(a, node, next)) {
+        end_child(child_at(node), SIGKILL, now_ns);
+    }
 }
 
 /* How long a worker may boot; INT64_MAX: as long as it likes. */
@@ -201,24 +216,22 @@ late_ns(const struct arbiter *a, const struct child *child)
 static void
 punish(const struct arbiter *a, struct child *child, int64_t now_ns)
 {
-    if (child->kill_at_ns != 0) {
-        if (!child->aborted) {
-            log_warning("Worker graceful timeout (pid:%d)", (int)child->pid);
-            child->aborted = true;
-        } else {
-            log_warning("Worker (pid:%d) has not ended when told to: killing it", (int)child->pid);
-        }
-        send_signal(child, SIGKILL);
+    if (child->kill_at_ns != 0 && child->aborted) {
+        log_warning("Worker (pid:%d) has not ended when told to: killing it", (int)child->pid);
+        manage_signal(child, SIGKILL);
         child->kill_at_ns = now_ns + GRACE_NS; /* should it survive even that: again */
+    } else if (child->kill_at_ns != 0) {
+        log_warning("Worker graceful timeout (pid:%d)", (int)child->pid);
+        end_child(child, SIGKILL, now_ns);
     } else if (!child->ready) {
         log_critical("WORKER BOOT TIMEOUT (pid:%d)", (int)child->pid);
-        abort_child(child, now_ns);
+        end_child(child, SIGABRT, now_ns);
     } else if (now_ns >= request_late_ns(a, child)) {
         log_critical("REQUEST TIMEOUT (pid:%d)", (int)child->pid);
-        abort_child(child, now_ns);
+        end_child(child, SIGABRT, now_ns);
     } else {
         log_critical("WORKER TIMEOUT (pid:%d)", (int)child->pid);
-        abort_child(child, now_ns);
+        end_child(child, SIGABRT, now_ns);
     }
 }
 
@@ -317,10 +330,10 @@ judge_boot_failure(struct arbiter *a, const struct child *child, int status, int
 }
 
 static void
-bury(struct arbiter *a, struct child *child, int status, int64_t now_ns)
+bury(struct arbiter *a, struct child *child, int status, const struct rusage *usage, int64_t now_ns)
 {
     look_at(a, child, now_ns); /* it may have been ready for a moment */
-    obituary_write(child->pid, status, child->slot, &a->oom);
+    obituary_write(a, child, status, usage);
     if (!child->ready && !child->leaving) {
         judge_boot_failure(a, child, status, now_ns);
     }
@@ -346,10 +359,12 @@ void
 manage_reap(struct arbiter *a, int64_t now_ns)
 {
     int status = 0;
-    for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+    struct rusage usage;
+    for (pid_t pid = wait4(-1, &status, WNOHANG, &usage); pid > 0;
+         pid = wait4(-1, &status, WNOHANG, &usage)) {
         struct child *child = find_child(a, pid);
         if (child) {
-            bury(a, child, status, now_ns);
+            bury(a, child, status, &usage, now_ns);
         } else {
             bury_stranger(a, pid, status);
         }
@@ -429,7 +444,7 @@ manage_retire(const struct arbiter *a, struct child *child, int64_t now_ns)
 {
     child->leaving = true;
     child->kill_at_ns = graceful_deadline(a, now_ns);
-    send_signal(child, SIGTERM);
+    manage_signal(child, SIGTERM);
 }
 
 static void

@@ -42,8 +42,12 @@ void manage_retire(const struct arbiter *arbiter, struct child *child, int64_t n
 /* Whether a worker boots or is being replaced. */
 bool manage_in_transition(const struct arbiter *arbiter);
 
-/* Sends a signal to every worker. */
+/* Sends a signal to a worker, to every worker. */
+void manage_signal(struct child *child, int signal_number);
 void manage_signal_all(const struct arbiter *arbiter, int signal_number);
+
+/* Kills all workers, once the log has what they are doing. */
+void manage_kill_all(const struct arbiter *arbiter, int64_t now_ns);
 
 /* When manage_balance() or manage_punish() has something to do next; INT64_MAX: never. */
 int64_t manage_next_ns(const struct arbiter *arbiter);

@@ -9,9 +9,9 @@
  * dies or runs wild in the middle of a write cannot stop it.
  *
  * Within a worker, state, heartbeat and offer belong to the main thread, metrics, waiting_since_ns
- * and request to whoever holds the loop's lock, or the main thread if there is no loop yet. `offer`
- * has more writers: another worker may claim the time that is offered. It is a hint, so that one
- * who dies in the middle leaves nothing that does harm.
+ * and request to whoever holds the loop's lock, or the main thread if there is no loop yet; signal
+ * and stacks to signal handlers. `offer` has more writers: another worker may claim the time that
+ * is offered. It is a hint, so that one who dies in the middle leaves nothing that does harm.
  */
 #ifndef SAOLA_PROC_SLOT_H
 #define SAOLA_PROC_SLOT_H
@@ -77,6 +77,16 @@ struct slot_request {
     char uri[SLOT_URI_MAX];
 };
 
+/* The last signal that was to end the worker, as its handler has seen it. */
+struct slot_signal {
+    _Atomic uint32_t count; /* how many there were; changes last */
+    _Atomic int number;
+    _Atomic int code; /* si_code */
+    _Atomic pid_t pid;
+    _Atomic uid_t uid;
+    _Atomic uintptr_t address; /* of a fault */
+};
+
 struct slot {
     /* Identity: the arbiter's. */
     _Atomic pid_t pid;
@@ -99,6 +109,11 @@ struct slot {
     _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t mail_sent;
     /* Everybody's: 1: a nudge is in the mailbox; the worker clears it. */
     _Atomic uint32_t nudged;
+
+    /* The worker's signal handlers'. */
+    _Alignas(SLOT_CACHE_LINE) struct slot_signal signal;
+    _Atomic uint32_t stacks_shown; /* how often it has written its stacks; changes last */
+    _Atomic pid_t stacks_for;      /* who has asked for the last ones */
 
     /* For panic_set_record(): the message of a failed assertion, NUL-terminated. */
     char panic[SLOT_PANIC_MAX];

@@ -8,8 +8,10 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/arbiter.h"
+#include "proc/manage.h"
 #include "proc/signals.h"
 #include "proc/title.h"
+#include "proc/worker_signals.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -34,20 +36,9 @@ worker_start_ready(const struct worker_start *start)
     worker_start_notify(start);
 }
 
-/* The life of the new process, until the host takes over. Signals are still blocked. */
-static NORETURN void
-become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
+static struct worker_start *
+start_new(struct arbiter *a, const struct child *child)
 {
-    signals_reset(mask);
-    fd_close(&a->alive_fds[1]);
-    fd_close(&a->notify_fds[0]);
-    fd_close(&a->predecessor_fd);
-    pidfile_fini(&a->pidfile);
-    mailboxes_become(&a->mailboxes, slot_index(&a->slots, child->slot));
-    child->pid = getpid();
-    panic_set_record(child->slot->panic, sizeof(child->slot->panic));
-    arbiter_set_title(a, "worker");
-    log_info("Booting worker with pid: %d", (int)child->pid);
     struct worker_start *start = mem_zalloc(sizeof(*start));
     *start = (struct worker_start){
         .slot = child->slot,
@@ -58,8 +49,39 @@ become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
         .cfg = a->cfg,
         .parent_fd = a->alive_fds[0],
         .notify_fd = a->notify_fds[1],
+        .stacks_fd = child->stacks.fd,
         .arbiter_pid = getppid(),
     };
+    return start;
+}
+
+/* The new child is not in the list yet. */
+static void
+close_stacks_of_others(const struct arbiter *a)
+{
+    for (EACH_CHILD(a, node, next)) {
+        stacks_fini(&child_at(node)->stacks);
+    }
+}
+
+/* The life of the new process, until the host takes over. Signals are still blocked. */
+static NORETURN void
+become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
+{
+    struct worker_start *start = start_new(a, child);
+    worker_signals_begin(start);
+    signals_reset(mask);
+    worker_signals_watch();
+    fd_close(&a->alive_fds[1]);
+    fd_close(&a->notify_fds[0]);
+    fd_close(&a->predecessor_fd);
+    close_stacks_of_others(a);
+    pidfile_fini(&a->pidfile);
+    mailboxes_become(&a->mailboxes, slot_index(&a->slots, child->slot));
+    child->pid = getpid();
+    panic_set_record(child->slot->panic, sizeof(child->slot->panic), child->stacks.fd);
+    arbiter_set_title(a, "worker");
+    log_info("Booting worker with pid: %d", (int)child->pid);
     a->host->run_worker(a->context, child, start);
 }
 
@@ -68,6 +90,7 @@ spawn_forget(struct arbiter *a, struct child *child)
 {
     a->host->child_free(a->context, child);
     slot_release(child->slot);
+    stacks_fini(&child->stacks);
     list_remove(&child->node);
     free(child);
 }
@@ -101,6 +124,7 @@ child_new(struct arbiter *a)
     child->age = ++a->last_age;
     child->generation = a->generation;
     list_init(&child->node);
+    stacks_init(&child->stacks);
     return child;
 }
 

@@ -32,6 +32,7 @@ struct worker_start {
     const struct config *cfg;
     int parent_fd; /* becomes readable, with the end of input, when the arbiter is dead */
     int notify_fd; /* non-blocking: a byte makes the arbiter look at the slots */
+    int stacks_fd; /* a file for stacks (proc/stacks.h); -1: none */
     pid_t arbiter_pid;
 };
 

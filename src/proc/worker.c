@@ -15,6 +15,7 @@
 #include "proc/signals.h"
 #include "proc/slot.h"
 #include "proc/spawn.h"
+#include "proc/worker_signals.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -460,6 +461,7 @@ void
 worker_abandon(struct worker *worker)
 {
     struct loop *loop = &worker->loop;
+    worker_signals_forked();
     if (pthread_mutex_trylock(&loop->lock) == 0) {
         http_server_abandon(&worker->server);
         buf_clear(&worker->access_log->lines);

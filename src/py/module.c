@@ -6,6 +6,7 @@
 #include "py/py_config.h"
 #include "py/py_log.h"
 #include "py/py_settings.h"
+#include "py/py_stacks.h"
 #include "py/py_steer.h"
 #include "py/py_worker.h"
 #include "py/wsgi.h"
@@ -32,8 +33,8 @@ module_state_find(void)
 
 /* What the module is made of: each adds its types and functions. */
 static int (*const parts[])(PyObject *module) = {
-    py_config_add, py_settings_add, py_log_add,   py_wsgi_add,
-    py_worker_add, py_arbiter_add,  py_steer_add,
+    py_config_add, py_settings_add, py_log_add,    py_wsgi_add,
+    py_worker_add, py_arbiter_add,  py_stacks_add, py_steer_add,
 };
 
 static int

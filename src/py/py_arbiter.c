@@ -16,6 +16,7 @@
 #include "py/py_compat.h"
 #include "py/py_config.h"
 #include "py/py_log.h"
+#include "py/py_stacks.h"
 #include "py/py_worker.h"
 
 #include <errno.h>
@@ -478,6 +479,7 @@ run_worker(void *context, struct child *child, const struct worker_start *start)
     int code = 0;
 
     module_state_get(py->module)->arbiter = NULL; /* this process is none */
+    py_stacks_install(start);
     if (begin_worker(py, worker) < 0) {
         code = report_as("Exception in worker process", EXIT_WORKER_BOOT_ERROR);
     } else {

@@ -10,6 +10,7 @@
 #include "proc/slot.h"
 #include "proc/spawn.h"
 #include "proc/worker.h"
+#include "proc/worker_signals.h"
 #include "py/module.h"
 #include "py/py_log.h"
 #include "py/py_steer.h"
@@ -292,13 +293,17 @@ route_logs(struct py_worker *worker, struct log_route *route)
 static int
 boot(PyObject *module, struct py_worker *worker, const struct worker_start *start)
 {
-    if (set_max_requests(worker) < 0 || call_method(worker->object, "init_signals") < 0 ||
-        name_server(worker) < 0 || load_application(module, worker) < 0 ||
+    if (set_max_requests(worker) < 0 || call_method(worker->object, "init_signals") < 0) {
+        return -1;
+    }
+    worker_signals_watch();
+    if (name_server(worker) < 0 || load_application(module, worker) < 0 ||
         PyObject_SetAttrString(worker->object, "booted", Py_True) < 0 ||
         call_method(worker->object, "post_worker_init") < 0) {
         return -1;
     }
     route_logs(worker, &module_state_get(module)->log_route);
+    worker_signals_watch(); /* the application may have handlers of its own */
     int rc = worker_serve(&worker->core);
     if (rc < 0) {
         return raise_text(mem_printf("cannot start serving: %s", strerror(-rc)), rc);

@@ -304,6 +304,8 @@ def test_a_failing_allocation(start: Start, file: Path) -> None:
     server.wait_workers(1, other_than=[worker])
     ask_all(server, mix(file))
     assert re.search(rf"pid:{worker}\b.*panic at .*: out of memory: \d+ bytes", server.log)
+    server.wait_log(rf"Last stacks of worker \(pid:{worker}\):\nNative stack .*\n.*_core\b")
+    server.wait_log(r"\nCurrent thread .*\n  File \".*\n")  # and Python's
 
 
 def test_a_worker_is_killed_amid_a_request(start: Start, file: Path, tmp_path: Path) -> None:
