@@ -142,7 +142,7 @@ arbiter_stop(struct arbiter *a, int signal_number, int exit_code, const char *re
         free(a->reason);
         a->reason = mem_strdup(reason);
     }
-    a->stop_deadline_ns = clock_mono_ns() + a->cfg->graceful_timeout * NS_PER_SEC;
+    a->stop_deadline_ns = clock_mono_ns() + clock_seconds(a->cfg->graceful_timeout);
     notify_stopping(a);
     slots_set_stopping(&a->slots);
     sockets_close(a);

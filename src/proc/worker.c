@@ -102,7 +102,7 @@ settings_from(struct worker *worker, struct http_settings *settings, char **ret_
         .server_token = span_str("saola"),
         .spool_directory = cfg->tmp_upload_dir ? cfg->tmp_upload_dir : cfg->worker_tmp_dir,
         .spool_max_bytes = RESPONSE_SPOOL_MAX_BYTES,
-        .keepalive_ns = cfg->keepalive * NS_PER_SEC,
+        .keepalive_ns = clock_seconds(cfg->keepalive),
         .max_connections = (unsigned)MAX_OF(MIN_OF(cfg->worker_connections, UINT32_MAX), 1),
         .accept_batch = cfg->workers > 1 ? 1 : ACCEPT_BATCH_ALONE,
     };
@@ -364,7 +364,7 @@ worker_wait(struct worker *worker)
     bool draining = worker->drain_deadline_ns > 0;
     int max_ms = draining ? DRAIN_WAIT_MAX_MS : WAIT_MAX_MS;
     if (cfg->timeout > 0) {
-        max_ms = (int)MIN_OF(max_ms, cfg->timeout * 500);
+        max_ms = (int)MIN_OF(max_ms, clock_seconds(cfg->timeout) / 2 / NS_PER_MS);
     }
     int wait_ms = MIN_OF(max_ms, worker->wait_ms);
     if (wait_ms > 0) {
@@ -433,7 +433,7 @@ worker_retire(struct worker *worker)
     loop_lock(loop);
     clock_update(&loop->clock);
     worker->drain_deadline_ns =
-        loop->clock.mono_ns + worker->start->cfg->graceful_timeout * NS_PER_SEC;
+        loop->clock.mono_ns + clock_seconds(worker->start->cfg->graceful_timeout);
     int rc = reactor_set(&loop->reactor, &worker->parent, 0);
     (void)rc; /* likewise */
     http_server_drain(&worker->server);
