@@ -135,14 +135,53 @@ may_succeed_later(int rc)
 }
 
 static void
-log_failure(const char *shown, int rc, const char *error)
+log_failure(const struct addr *addr, int rc, const char *error)
 {
+    char *shown = addr_repr(addr);
+
     if (rc == -EADDRINUSE) {
         log_error("Connection in use: %s", shown);
     } else if (rc == -EADDRNOTAVAIL) {
         log_error("Invalid address: %s", shown);
     }
     log_error("connection to %s failed: %s", shown, error);
+    if (rc == -EACCES && addr->kind == ADDR_TCP && addr->port < IPPORT_RESERVED) {
+        log_error("A port below %d takes root, the capability CAP_NET_BIND_SERVICE, or a lower "
+                  "net.ipv4.ip_unprivileged_port_start",
+                  IPPORT_RESERVED);
+    }
+    free(shown);
+}
+
+/* What people write in place of what is meant. */
+static char *
+hint_about(const char *bind)
+{
+    const char *scheme = strstr(bind, "://");
+
+    if (strncmp(bind, "http", strlen("http")) == 0 && scheme) {
+        return mem_printf(": write %s", scheme + strlen("://"));
+    }
+    if (!scheme && strchr(bind, '[') == NULL && strchr(bind, ':') != strrchr(bind, ':')) {
+        return mem_printf(": an IPv6 address belongs in brackets, [%s]", bind);
+    }
+    return mem_strdup("");
+}
+
+/* As addr_parse(), with an error that shows the whole value. */
+static int
+parse_bind(const char *bind, struct addr *ret_addr, char **ret_error)
+{
+    char *error = NULL;
+    int rc = addr_parse(bind, ret_addr, &error);
+
+    if (rc < 0) {
+        char *hint = hint_about(bind);
+        *ret_error = mem_printf("%s (bind = '%s'%s)", error, bind, hint);
+        free(hint);
+        free(error);
+    }
+    return rc;
 }
 
 static int
@@ -156,7 +195,7 @@ open_patiently(struct arbiter *a, const struct addr *addr, struct listener *ret_
         char *error = NULL;
         rc = listener_open(ret_listener, addr, &options, &error);
         if (rc < 0) {
-            log_failure(shown, rc, error);
+            log_failure(addr, rc, error);
         }
         free(error);
         if (may_succeed_later(rc)) {
@@ -236,7 +275,7 @@ sockets_open(struct arbiter *a, const struct inheritance *inheritance)
     for (size_t i = 0; i < bind->count; i++) {
         struct addr addr;
         struct listener opened;
-        rc = addr_parse(bind->items[i], &addr, &a->error);
+        rc = parse_bind(bind->items[i], &addr, &a->error);
         if (rc < 0) {
             return rc;
         }
@@ -265,7 +304,7 @@ open_or_keep(const struct arbiter *a, const struct config *cfg, const char *text
     char *error = NULL;
 
     options.reuse_port = a->cfg->reuse_port;
-    int rc = addr_parse(text, &addr, &error);
+    int rc = parse_bind(text, &addr, &error);
     if (rc < 0) {
         log_error("%s", error);
         free(error);
@@ -279,9 +318,7 @@ open_or_keep(const struct arbiter *a, const struct config *cfg, const char *text
     }
     rc = listener_open(ret_listener, &addr, &options, &error);
     if (rc < 0) {
-        char *shown = addr_repr(&addr);
-        log_failure(shown, rc, error);
-        free(shown);
+        log_failure(&addr, rc, error);
         free(error);
         return rc;
     }

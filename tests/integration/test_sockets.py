@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
 import stat
 import threading
@@ -14,7 +16,7 @@ import pytest
 from client import Connection
 from conftest import Serve
 from procs import poll
-from server import Finished, Server, reserve, run
+from server import COMMAND, Finished, Server, reserve, run
 
 Command = Callable[..., Finished]
 
@@ -235,6 +237,37 @@ def test_bad_bind(command: Command, bind: str, message: str) -> None:
     assert done.code == 1
     assert f"Error: {message}" in done.stderr or message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.saola_only
+@pytest.mark.parametrize(
+    ("bind", "message"),
+    [
+        ("127.0.0.1:http", "(bind = '127.0.0.1:http')"),
+        ("::1", "(bind = '::1': an IPv6 address belongs in brackets, [::1])"),
+        ("http://localhost:80", "(bind = 'http://localhost:80': write localhost:80)"),
+        ("fd://x", "(bind = 'fd://x')"),
+    ],
+)
+def test_a_bad_bind_is_shown_whole(command: Command, bind: str, message: str) -> None:
+    done = command("--bind", bind, "basic:app")
+    assert (done.code, done.stderr.rstrip().endswith(message)) == (1, True), done.stderr
+
+
+UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+@pytest.mark.saola_only
+@pytest.mark.skipif(
+    not UNPRIVILEGED.exists() or int(UNPRIVILEGED.read_text()) <= 81 or not shutil.which("setpriv"),
+    reason="any process may bind any port",
+)
+def test_a_port_that_takes_privileges(command: Command) -> None:
+    prefix = ["setpriv", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
+    done = command("--bind", "127.0.0.1:81", "basic:app", command=[*prefix, *COMMAND])
+    assert done.code == 1
+    assert "connection to ('127.0.0.1', 81) failed: " in done.stderr
+    assert "A port below 1024 takes root, the capability CAP_NET_BIND_SERVICE, or" in done.stderr
 
 
 @pytest.mark.saola_only

@@ -907,7 +907,8 @@ test_bad_address_is_a_text_for_the_user(void **state)
     free(world.cfg->bind.items[0]);
     world.cfg->bind.items[0] = mem_strdup("127.0.0.1:http");
     assert_int_equal(arbiter_start(&world.arbiter), -EINVAL);
-    assert_string_equal(world.arbiter.error, "'http' is not a valid port number.");
+    assert_string_equal(world.arbiter.error,
+                        "'http' is not a valid port number. (bind = '127.0.0.1:http')");
     assert_int_equal(world.arbiter.exit_code, 1);
 }
 
