@@ -12,6 +12,7 @@
 #include "proc/worker.h"
 #include "proc/worker_signals.h"
 #include "py/module.h"
+#include "py/py_compat.h"
 #include "py/py_log.h"
 #include "py/py_steer.h"
 #include "py/wsgi.h"
@@ -157,24 +158,17 @@ is_app_import_error(void)
     return matches;
 }
 
-/* The exception's text alone, without a traceback: what is wrong is the command line. */
+/* What is wrong is the command line: the worker object tells the user. */
 static void
-print_exception_text(void)
+tell_app_import_error(const struct py_worker *worker)
 {
-    PyObject *type = NULL;
-    PyObject *value = NULL;
-    PyObject *traceback = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    PyObject *text = value ? PyObject_Str(value) : NULL;
-    const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-    PyErr_Clear();
-    fprintf(stderr, "%s\n", utf8 ? utf8 : "the application could not be loaded");
-    fflush(stderr);
-    Py_XDECREF(text);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
+    PyObject *exception = py_raised_take();
+    PyObject *result = PyObject_CallMethod(worker->object, "_tell_app_error", "O", exception);
+    if (!result) {
+        py_log_exception("Exception in worker process");
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(exception);
 }
 
 static int
@@ -209,7 +203,7 @@ exit_code_from_exception(const struct py_worker *worker)
         return system_exit_code();
     }
     if (!worker->booted && is_app_import_error()) {
-        print_exception_text();
+        tell_app_import_error(worker);
         return WORKER_EXIT_APP_ERROR;
     }
     py_log_exception("Exception in worker process");

@@ -128,6 +128,22 @@ def test_what_is_imported_is_not_offered(tmp_path: Path) -> None:
     assert text.endswith("whose callables are wsgi. Did you mean 'imports_app:wsgi'?")
 
 
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("def create_app(): ...\ndef helper(): ...", "Did you mean 'hint_app:create_app()'?"),
+        ("def app(): ...\ndef create_app(): ...", "Did you mean 'hint_app:app'?"),
+        ("def whatever(): ...", "Did you mean 'hint_app:whatever'?"),
+        ("def one(): ...\ndef two(): ...", "whose callables are one, two."),
+        ("\n".join(f"def f{i:02}(): ..." for i in range(13)), "f08, f09 and 3 more."),
+    ],
+)
+def test_hints(tmp_path: Path, source: str, hint: str) -> None:
+    (tmp_path / "hint_app.py").write_text(source)
+    sys.modules.pop("hint_app", None)
+    assert told("hint_app:main", AppImportError).endswith(hint)
+
+
 def test_a_module_without_callables(tmp_path: Path) -> None:
     (tmp_path / "data_app.py").write_text("number = 5\n")
     text = told("data_app", AppImportError)

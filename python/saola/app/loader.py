@@ -18,6 +18,8 @@ from saola.errors import AppImportError
 
 #: How many names an error lists.
 SHOWN = 10
+#: What applications are mostly called, and the functions that make them.
+USUAL = ("application", "app", "wsgi", "wsgi_app", "create_app()", "make_app()")
 
 
 def import_app(module: str) -> Any:
@@ -91,9 +93,17 @@ def _what_is_in(module: ModuleType, name: str) -> str:
     text = f"\n{module.__name__!r} is {file}"
     if not found:
         return f"{text}, which has no callable of its own."
-    close = difflib.get_close_matches(name, found, n=1, cutoff=0.6) or found[:1]
-    hint = f"{module.__name__}:{close[0]}"
-    return f"{text}, whose callables are {_listed(found)}. Did you mean {hint!r}?"
+    text = f"{text}, whose callables are {_listed(found)}."
+    meant = _likely(name, found)
+    return text if meant is None else f"{text} Did you mean '{module.__name__}:{meant}'?"
+
+
+def _likely(name: str, found: list[str]) -> str | None:
+    """The name that was mistyped, or one that applications usually have."""
+    close = difflib.get_close_matches(name, found, n=1, cutoff=0.75)
+    usual = [name for name in USUAL if name.removesuffix("()") in found]
+    alone = found if len(found) == 1 else []
+    return next(iter([*close, *usual, *alone]), None)
 
 
 def _may_be_app(module: ModuleType, name: str, value: Any) -> bool:

@@ -24,6 +24,7 @@ from saola.workers.workertmp import WorkerTmp
 if TYPE_CHECKING:
     from saola.app.base import BaseApplication
     from saola.config import Config
+    from saola.errors import AppImportError
     from saola.sock import BaseSocket
 
 
@@ -128,6 +129,13 @@ class Worker:
         for filename in _files_of(error):
             self.reloader.add_extra_file(filename)
         return make_fail_app("".join(traceback.format_exception(error)))
+
+    def _tell_app_error(self, error: AppImportError) -> None:
+        """The application is not where the command line says: no case for a traceback. A daemon
+        has no terminal, and its log is where one looks."""
+        print(error, file=sys.stderr, flush=True)
+        if self.cfg.errorlog != "-":
+            self.log.error("%s", error)
 
     # Signals.
 
