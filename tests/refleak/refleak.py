@@ -82,6 +82,15 @@ KINDS = [
 ]
 
 
+#: What is logged in different ways.
+LOGGED_KINDS = [
+    kind
+    for kind in KINDS
+    if kind.name
+    in ("hello", "generator", "raising", "errors", "missing", "bad_head", "bad_chunked")
+]
+
+
 def exchange(address: str, kind: Kind) -> bytes:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(20)
@@ -130,12 +139,25 @@ def check(address: str, kind: Kind, number: int) -> str | None:
     )
 
 
+#: Everything takes the way through Python's logging.
+LOGGER = """
+from saola.glogging import Logger
+
+class logger_class(Logger):
+    pass
+"""
+
+
 @contextlib.contextmanager
-def serve() -> Iterator[str]:
+def serve(config: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/socket"
         log = Path(folder, "log")
-        options = f"--chdir {HERE} --workers 1 --bind unix:{address} --error-logfile {log}"
+        Path(folder, "conf.py").write_text(config)
+        options = (
+            f"--config {folder}/conf.py --chdir {HERE} --workers 1 --bind unix:{address} "
+            f"--error-logfile {log} --access-logfile {folder}/access"
+        )
         server = subprocess.Popen([sys.executable, "-m", "saola", *options.split(), "app:app"])
         try:
             deadline = time.monotonic() + BOOT_SECONDS
@@ -155,16 +177,20 @@ def read_if_any(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
+def leaks_of(config: str, kinds: list[Kind], number: int) -> list[str]:
+    with serve(config) as address:
+        for kind in kinds:  # the warm-up
+            for _ in range(10):
+                exchange(address, kind)
+        return [leak for kind in kinds if (leak := check(address, kind, number))]
+
+
 def main(number: int) -> int:
     if not hasattr(sys, "gettotalrefcount"):
         raise SystemExit("refleak.py: this takes a debug build of Python")
-    with serve() as address:
-        for kind in KINDS:  # the warm-up
-            for _ in range(10):
-                exchange(address, kind)
-        leaks = [leak for kind in KINDS if (leak := check(address, kind, number))]
+    leaks = leaks_of("", KINDS, number) + leaks_of(LOGGER, LOGGED_KINDS, number // 2)
     print(*leaks, sep="\n", end="\n" if leaks else "")
-    print(f"{len(KINDS) - len(leaks)} passed, {len(leaks)} failed")
+    print(f"{len(KINDS) + len(LOGGED_KINDS) - len(leaks)} passed, {len(leaks)} failed")
     return 1 if leaks else 0
 
 
