@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,80 @@ def test_the_documents_are_up_to_date() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_help_marks_what_is_not_supported_yet(command: Command) -> None:
+    text = " ".join(command("--help").stdout.split())
+    assert text.count("(not supported yet)") == sum(
+        setting["status"] != "supported" and bool(setting["flags"])
+        for setting in saola._core.settings_table()
+    )
+
+
+def test_print_origins(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "gunicorn.conf.py").write_text("import os\nif True:\n    timeout = 3\n")
+    env = {
+        "WEB_CONCURRENCY": "2",
+        "SAOLA_KEEPALIVE": "5",
+        "GUNICORN_CMD_ARGS": "--backlog 6",
+        "SAOLA_CMD_ARGS": "--max-requests 7",
+        "SENDFILE": "no",
+    }
+    done = command("--print-origins", "--reuse-port", "app:app", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    names = [line.partition(" ")[0] for line in lines]
+    assert names == sorted(setting["name"] for setting in saola._core.settings_table())
+    found = {line.partition(" ")[0]: line.partition(" = ")[2] for line in lines}
+    assert found["workers"] == "2  # WEB_CONCURRENCY"
+    assert found["keepalive"] == "5  # SAOLA_KEEPALIVE"
+    assert found["timeout"] == f"3  # {tmp_path}/gunicorn.conf.py:3"
+    assert found["backlog"] == "6  # GUNICORN_CMD_ARGS, --backlog"
+    assert found["max_requests"] == "7  # SAOLA_CMD_ARGS, --max-requests"
+    assert found["reuse_port"] == "True  # the command line, --reuse-port"
+    assert found["sendfile"] == "None  # SENDFILE"
+    assert found["default_proc_name"] == "app:app  # the application"
+    assert found["threads"] == "1  # the defaults"
+
+
+def test_print_origins_loads_the_application(command: Command) -> None:
+    done = command("--print-origins", "no_such:app")
+    assert done.returncode == 1
+    assert done.stdout.count("  # ") > 100
+    assert "Error while loading the application:" in done.stderr
+
+
+def test_the_origins_of_a_module(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "base.py").write_text("timeout = 3\n")
+    (tmp_path / "conf.py").write_text("from base import *\n\nworkers = 4\n")
+    done = command("--print-origins", "-c", "python:conf", "app:app")
+    assert re.search(r"^workers +=? *= 4  # python:conf:3$", done.stdout, re.MULTILINE)
+    assert re.search(r"^timeout +=? *= 3  # python:conf$", done.stdout, re.MULTILINE)
+
+
+def test_saola_config_names_the_file(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "gunicorn.conf.py").write_text("workers = 7\n")
+    (tmp_path / "other.py").write_text("workers = 8\n")
+    (tmp_path / "third.py").write_text("workers = 9\n")
+    env = {"SAOLA_CONFIG": "other.py"}
+    for args, more, workers in (
+        ([], {}, 8),
+        ([], {"GUNICORN_CMD_ARGS": "-c third.py"}, 9),
+        ([], {"GUNICORN_CMD_ARGS": "-c other.py", "SAOLA_CMD_ARGS": "-c third.py"}, 9),
+        (["-c", "gunicorn.conf.py"], {"GUNICORN_CMD_ARGS": "-c third.py"}, 7),
+    ):
+        done = command(*args, "--print-config", "app:app", env=env | more)
+        assert f"\nworkers                            = {workers}\n" in done.stdout
+
+
+def test_abbreviations_are_gunicorn_s(command: Command, tmp_path: Path) -> None:
+    """Saola's own options do not make them ambiguous."""
+    (tmp_path / "app.py").write_text(APP)
+    done = command("--pri", "app:app")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 119)
+    done = command("--print-o", "app:app")
+    assert done.returncode == 0
+    assert done.stdout.count("  # ") > 119
