@@ -39,6 +39,10 @@ DEFAULT_FILES = ("saola.conf.py", "gunicorn.conf.py")
 #: Variables with more arguments, behind the configuration file and before the command line.
 CMD_ARGS_VARIABLES = ("GUNICORN_CMD_ARGS", "SAOLA_CMD_ARGS")
 
+SSL_VERSION_IS_IGNORED = (
+    "Warning: option `ssl_version` is deprecated and it is ignored. Use ssl_context instead."
+)
+
 Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
@@ -91,6 +95,8 @@ class Config(_core.Config):
             setting.set(value)
         else:
             self.store(name, setting.resolve(value), source, where)
+        if name == "ssl_version" and value != setting.default:
+            print(SSL_VERSION_IS_IGNORED, file=sys.stderr)
 
     def _read_own_environment(self) -> None:
         """SAOLA_WORKERS and the like: a variable for each setting. An empty one is none."""

@@ -298,6 +298,16 @@ def test_what_only_shapes_a_feature_is_taken(load: Load) -> None:
     assert load([{"argv": ["a:b"], "file": file}])[0]["status"] == 0
 
 
+def test_ssl_version_means_nothing(load: Load) -> None:
+    files = ["ssl_version = 2", "ssl_version = 5", "ssl_version = 'TLSv1'"]
+    plain, *others = load([{"argv": ["a:b"], "file": file} for file in files])
+    warning = "Warning: option `ssl_version` is deprecated and it is ignored. Use ssl_context "
+    assert plain["err"] == ""
+    assert [(other["status"], other["err"]) for other in others] == [
+        (0, f"{warning}instead.\n")
+    ] * 2
+
+
 def test_the_last_source_decides_what_is_refused(load: Load) -> None:
     result = load([{"argv": ["--threads", "1", "a:b"], "file": "threads = 4"}])[0]
     assert result["status"] == 0
