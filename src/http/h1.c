@@ -214,7 +214,7 @@ begin_body(struct h1_conn *h1)
 {
     struct conn *conn = &h1->conn;
     const struct h1_head *head = &h1->request->head;
-    h1_body_begin(&h1->body, head);
+    h1_body_begin(&h1->body, h1->request);
     set_state(h1, H1_BODY);
     char *body = block_begin(&conn->in) + head->head_len;
     struct span data = {body, conn->in.len - head->head_len};
@@ -309,6 +309,7 @@ parse(struct h1_conn *h1, size_t bytes)
 {
     if (h1->request == NULL) {
         h1->request = request_new(h1->server, &h1->conn);
+        h1->request->number = ++h1->requests;
         h1_parser_init(&h1->parser);
     }
     return h1_parse_head(&h1->parser, &h1->server->settings.limits, block_begin(&h1->conn.in),

@@ -43,6 +43,7 @@ struct h1_conn {
     struct h1_parser parser;
     struct h1_body body;
     uint32_t discarded; /* bytes thrown away while lingering */
+    uint32_t requests;  /* begun */
     uint16_t listener;  /* index */
     uint8_t state;      /* enum h1_state */
     bool closing;       /* SENDING: the connection ends when everything is sent */

@@ -9,11 +9,13 @@
 #include <string.h>
 
 void
-h1_body_begin(struct h1_body *body, const struct h1_head *head)
+h1_body_begin(struct h1_body *body, struct request *request)
 {
+    const struct h1_head *head = &request->head;
     body->left = head->chunked ? -1 : head->content_length;
     if (head->chunked) {
-        h1_chunked_init(&body->chunked, NULL);
+        bool keep = request->server->settings.keep_trailers;
+        h1_chunked_init(&body->chunked, keep ? &request->trailers : NULL);
     }
 }
 

@@ -25,8 +25,8 @@ struct h1_body {
     int64_t left; /* bytes to come by Content-Length; -1: chunked */
 };
 
-/* The head says how the body is framed. `body` has been zeroed or released. */
-void h1_body_begin(struct h1_body *body, const struct h1_head *head);
+/* The request's head says how the body is framed. `body` has been zeroed or released. */
+void h1_body_begin(struct h1_body *body, struct request *request);
 
 /* Takes bytes of the connection: *ret_used of them belong to the body, counted and kept in
  * `request`. H1_DONE: the body is complete. H1_ERROR: *ret_error with *ret_detail says why; a

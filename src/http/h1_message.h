@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { H1_MESSAGE_VERSION = 0x53410001 };
+enum { H1_MESSAGE_VERSION = 0x53410002 };
 
 enum h1_message_kind {
     H1_MESSAGE_CONNECTION, /* no request, or part of the head of one: `head` */
@@ -30,6 +30,7 @@ struct h1_message {
     uint32_t head_bytes; /* what follows: the head, */
     uint32_t body_bytes; /* ... the body without its framing, */
     uint32_t rest_bytes; /* ... and what was read beyond it */
+    uint32_t requests;   /* that the connection has had, without the one that is moved */
     uint16_t peer_port;
     uint8_t peer_len;
     uint8_t kind;          /* enum h1_message_kind */

@@ -46,6 +46,7 @@ describe(struct h1_message *message, const struct h1_conn *h1, enum h1_message_k
     if (h1->listener < server->n_known) {
         message->listener = server->listeners[h1->listener].id;
     }
+    message->requests = h1->requests - (h1->request ? 1 : 0);
     message->served = h1->served;
     message->last = h1->last;
     message->peer_port = conn->peer_port;
@@ -130,7 +131,7 @@ h1_move_request(struct request *request, int mailbox_fd)
 {
     struct conn *conn = request->conn;
     struct h1_conn *h1 = h1_of(conn);
-    int rc = prepare(h1);
+    int rc = request->trailers.len > 0 ? -EOPNOTSUPP : prepare(h1);
     if (rc < 0) {
         return rc;
     }
@@ -233,6 +234,7 @@ import(struct http_server *server, const struct h1_message *message, const char 
     struct h1_conn *h1 = h1_new(server, listener, fds->items[0], NULL);
     struct conn *conn = &h1->conn;
     conn_set_peer(conn, span_of(message->peer, message->peer_len), message->peer_port);
+    h1->requests = message->requests;
     h1->served = message->served;
     h1->placed = true;
     h1->last = message->last || !known;

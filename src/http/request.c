@@ -25,6 +25,8 @@ request_new(struct http_server *server, struct conn *conn)
     request->body_bytes = 0;
     request->body_read = 0;
     spool_init(&request->spool);
+    buf_init(&request->trailers, REQUEST_TRAILERS_MAX_BYTES);
+    request->number = 0;
     request->start_ns = 0;
     request->queue_ns = 0;
     memset(&request->response, 0, sizeof(request->response));
@@ -39,6 +41,7 @@ request_free(struct request *request)
     }
     block_release(&request->server->loop->blocks, &request->response.head);
     spool_fini(&request->spool);
+    buf_fini(&request->trailers);
     h1_head_fini(&request->head);
     pool_put(&request->server->request_pool, request);
 }

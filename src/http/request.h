@@ -11,6 +11,7 @@
 #ifndef SAOLA_HTTP_REQUEST_H
 #define SAOLA_HTTP_REQUEST_H
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/macros.h"
 #include "base/span.h"
@@ -25,7 +26,7 @@
 struct conn;
 struct http_server;
 
-enum { REQUEST_INLINE_HEADERS = 32 };
+enum { REQUEST_INLINE_HEADERS = 32, REQUEST_TRAILERS_MAX_BYTES = 64 * 1024 };
 
 struct request {
     struct list node; /* the executor's queue */
@@ -42,6 +43,8 @@ struct request {
     int64_t body_bytes;
     int64_t body_read; /* consumed through request_body_read() */
     struct spool spool;
+    struct buf trailers; /* "Name: value\r\n" of each, if the settings say that they are kept */
+    uint32_t number;     /* of the requests of its connection, from 1 */
 
     int64_t start_ns; /* monotonic: when it was complete, then when the application was called */
     int64_t queue_ns; /* between the two, if the access log is on */

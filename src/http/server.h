@@ -40,6 +40,7 @@ struct http_settings {
     const char *spool_directory; /* NULL: the system's */
     int64_t spool_max_bytes;     /* of a response that its reader does not keep up with */
     int64_t keepalive_ns;        /* 0: every response closes its connection */
+    bool keep_trailers;          /* of chunked bodies: somebody reads them */
     unsigned max_connections;    /* worker_connections */
     unsigned accept_batch;       /* connections accepted in one go */
 };

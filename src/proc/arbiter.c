@@ -124,7 +124,9 @@ arbiter_fail(struct arbiter *a)
 {
     int code = a->host->report(a->context);
     if (a->phase == ARBITER_STOPPING) {
-        a->exit_code = code;
+        if (a->exit_code == 0) { /* the first failure counts; from here on as in Gunicorn */
+            a->exit_code = code == EXIT_UNHANDLED ? EXIT_CONFIG_ERROR : code;
+        }
     } else {
         arbiter_stop(a, SIGQUIT, code, NULL);
     }

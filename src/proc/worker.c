@@ -103,6 +103,7 @@ settings_from(struct worker *worker, struct http_settings *settings, char **ret_
         .spool_directory = cfg->tmp_upload_dir ? cfg->tmp_upload_dir : cfg->worker_tmp_dir,
         .spool_max_bytes = RESPONSE_SPOOL_MAX_BYTES,
         .keepalive_ns = clock_seconds(cfg->keepalive),
+        .keep_trailers = cfg->pre_request || cfg->post_request,
         .max_connections = (unsigned)MAX_OF(MIN_OF(cfg->worker_connections, UINT32_MAX), 1),
         .accept_batch = cfg->workers > 1 ? 1 : ACCEPT_BATCH_ALONE,
     };

@@ -414,12 +414,16 @@ child_free(void *context, struct child *child)
 {
     struct py_arbiter *py = context;
     PyObject *worker = child->object;
+    PyObject *raised = py_raised_take(); /* of its hook: the core has not asked for a report yet */
 
     child->object = NULL;
     if (child->pid != 0 && forget_pid(py, child) < 0) {
         py_log_exception("Forgetting a worker failed");
     }
     Py_XDECREF(worker);
+    if (raised) {
+        py_raised_put(raised);
+    }
 }
 
 /* --- in the worker --- */

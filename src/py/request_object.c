@@ -3,6 +3,8 @@
 
 #include "py/py_compat.h"
 
+#include <string.h>
+
 static PyObject *
 latin1_from(struct span text)
 {
@@ -48,6 +50,27 @@ headers_from(const struct request *request)
     return list;
 }
 
+/* The trailers of a chunked body, in the same form. */
+static PyObject *
+trailers_from(const struct request *request)
+{
+    struct span rest = buf_span(&request->trailers);
+    PyObject *list = PyList_New(0);
+
+    while (list && rest.n > 0) { /* "Name: value\r\n", as h1_chunked writes them */
+        size_t line = (size_t)((const char *)memchr(rest.p, '\r', rest.n) - rest.p);
+        size_t name = (size_t)((const char *)memchr(rest.p, ':', line) - rest.p);
+        PyObject *pair = Py_BuildValue("(NN)", name_from(span_of(rest.p, name)),
+                                       latin1_from(span_of(rest.p + name + 2, line - name - 2)));
+        if (!pair || PyList_Append(list, pair) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(pair);
+        rest = span_of(rest.p + line + 2, rest.n - line - 2);
+    }
+    return list;
+}
+
 /* (address, port), or "" for a unix socket, as socket.getpeername() has it. */
 static PyObject *
 peer_from(const struct request *request)
@@ -66,11 +89,11 @@ request_object_new(struct wsgi_call *call)
     const struct request *request = call->request;
     const struct h1_head *head = &request->head;
     PyObject *arguments = Py_BuildValue(
-        "(NNNNN(ii)NsNO)", part_from(request, head->method), part_from(request, head->target),
+        "(NNNNN(ii)NsNONI)", part_from(request, head->method), part_from(request, head->target),
         part_from(request, head->path), part_from(request, head->query),
         part_from(request, head->fragment), head->version_major, head->version_minor,
         headers_from(request), request->https ? "https" : "http", peer_from(request),
-        call->handles[WSGI_INPUT]);
+        call->handles[WSGI_INPUT], trailers_from(request), (unsigned)request->number);
     PyObject *object = arguments ? PyObject_CallObject(call->app->make_request, arguments) : NULL;
 
     Py_XDECREF(arguments);

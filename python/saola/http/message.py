@@ -37,6 +37,8 @@ class Request(Message):
         scheme: str,
         peer_addr: Address,
         body: Any,
+        trailers: list[Header] | None = None,
+        req_number: int = 1,
     ) -> None:
         self.method = method
         self.uri = uri
@@ -45,13 +47,13 @@ class Request(Message):
         self.fragment = fragment
         self.version = version
         self.headers = headers
-        self.trailers: list[Header] = []
+        self.trailers = trailers or []
         self.scheme = scheme
         self.peer_addr = peer_addr
         self.remote_addr = peer_addr
         self.body = body
         self.unreader: Any = None
-        self.req_number = 1
+        self.req_number = req_number
         self.proxy_protocol_info: dict[str, Any] | None = None
         self.must_close = False
         self._received = self._attributes()
