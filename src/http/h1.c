@@ -634,14 +634,12 @@ h1_resume(struct h1_conn *h1)
     if (h1->conn.in.len > 0) {
         set_state(h1, H1_HEAD); /* so that its timeout is left as it is */
         parse_head(h1);
-        if (h1->state == H1_HEAD) {
-            conn_set_reading(&h1->conn, true);
+        if (h1->state != H1_HEAD) {
+            return;
         }
-    } else if (h1->served) {
-        conn_set_reading(&h1->conn, true);
-    } else {
-        read_head(h1);
     }
+    /* At once: its time may be up, but not if the peer has said something meanwhile. */
+    read_head(h1);
 }
 
 void

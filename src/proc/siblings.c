@@ -36,7 +36,8 @@ send_mail(const struct parcel *parcel, int mailbox_fd)
 static bool
 takes_mail(const struct siblings *siblings, uint32_t index)
 {
-    return index != siblings->self && slot_serves(&siblings->slots->items[index]);
+    const struct slot *slot = &siblings->slots->items[index];
+    return index != siblings->self && (slot_serves(slot) || slot_state(slot) == SLOT_BOOTING);
 }
 
 bool
@@ -53,14 +54,28 @@ siblings_any(const struct siblings *siblings)
     return false;
 }
 
-/* A number for each worker, smaller the better: those that do not retire first, then those with
- * fewer connections. */
+/* How gladly a worker is given something: one that retires would have to give it away before long,
+ * and one that boots reads its mail only when it is ready. */
+static uint64_t
+reluctance(const struct slot *slot)
+{
+    switch (slot_state(slot)) {
+    case SLOT_BOOTING:
+        return 2;
+    case SLOT_RETIRING:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* A number for each worker, smaller the better: first of all how gladly, then how few connections.
+ */
 static uint64_t
 rank(const struct siblings *siblings, uint32_t index)
 {
     const struct slot *slot = &siblings->slots->items[index];
-    uint64_t retiring = slot_state(slot) == SLOT_RETIRING;
-    return retiring << 62 | slot_connections(slot) << 16 | index;
+    return reluctance(slot) << 60 | slot_connections(slot) << 16 | index;
 }
 
 /* The best of those that come after `*after`, which becomes its rank. */

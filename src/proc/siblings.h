@@ -28,7 +28,7 @@ struct siblings {
     bool over;     /* the server has come to its end: nobody takes anything */
 };
 
-/* Somebody else serves, and will go on. */
+/* Somebody else takes connections: serves, or will do so when it has booted. */
 bool siblings_any(const struct siblings *siblings);
 
 /* The worker with the fewest connections. False: nobody serves who will go on doing so. */
@@ -37,8 +37,8 @@ bool siblings_fewest(const struct siblings *siblings, uint32_t *ret_index) NODIS
 /* Makes the worker of that slot turn its loop once. Returns as mailbox_send(). */
 int siblings_nudge(const struct siblings *siblings, uint32_t to) NODISCARD;
 
-/* Gives a connection to the worker with the fewest that has room in its mailbox. 0; -ENOENT: nobody
- * serves; -EAGAIN and others as h1_move(). */
+/* Gives a connection to the worker with the fewest that has room in its mailbox. 0; -ENOENT: there
+ * is nobody; -EAGAIN and others as h1_move(). */
 int siblings_pass(const struct siblings *siblings, struct conn *conn) NODISCARD;
 
 /* Likewise with its complete request, see h1_move_request(). */

@@ -441,6 +441,7 @@ worker_retire(struct worker *worker)
     for (size_t i = 0; worker->serving && i < worker->start->listener_count; i++) {
         listener_close(&worker->start->listeners[i]); /* refused is better than never answered */
     }
+    worker_start_notify(worker->start); /* a successor is wanted */
     worker->keeps_some = http_server_bequeath(&worker->server);
     if (inline_executor_is_running(&worker->executor)) {
         /* A signal handler has interrupted the application, which may take long. */

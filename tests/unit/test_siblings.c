@@ -120,8 +120,7 @@ test_what_was_sent_counts(void **state)
 static void
 test_only_those_that_serve_get_mail(void **state)
 {
-    static const enum slot_state NOT_SERVING[] = {SLOT_EMPTY, SLOT_BOOTING, SLOT_DRAINING,
-                                                  SLOT_EXITING};
+    static const enum slot_state NOT_SERVING[] = {SLOT_EMPTY, SLOT_DRAINING, SLOT_EXITING};
     struct office *office = *state;
     for (size_t i = 0; i < ARRAY_LEN(NOT_SERVING); i++) {
         slot_set_state(&office->slots.items[1], NOT_SERVING[i]);
@@ -136,17 +135,21 @@ test_only_those_that_serve_get_mail(void **state)
 
 /* It would have to give it away itself before long. */
 static void
-test_one_that_retires_is_the_last_resort(void **state)
+test_those_that_retire_or_boot_are_the_last_resort(void **state)
 {
     struct office *office = *state;
     slot_set_state(&office->slots.items[1], SLOT_RETIRING);
     assert_int_equal(pass_one(office), 0);
     assert_true(has_mail(office, 2));
-    slot_set_state(&office->slots.items[2], SLOT_DRAINING);
+    slot_set_state(&office->slots.items[2], SLOT_BOOTING);
     slot_set_state(&office->slots.items[3], SLOT_DRAINING);
+    take(office, 2);
     assert_true(siblings_any(&office->siblings));
     assert_int_equal(pass_one(office), 0);
     assert_true(has_mail(office, 1));
+    slot_set_state(&office->slots.items[1], SLOT_DRAINING);
+    assert_int_equal(pass_one(office), 0);
+    assert_true(has_mail(office, 2)); /* it will read it some time */
 }
 
 static void
@@ -264,7 +267,7 @@ main(void)
         TEST(test_the_one_with_the_fewest_gets_it),
         TEST(test_what_was_sent_counts),
         TEST(test_only_those_that_serve_get_mail),
-        TEST(test_one_that_retires_is_the_last_resort),
+        TEST(test_those_that_retire_or_boot_are_the_last_resort),
         TEST(test_a_full_mailbox_is_passed_over),
         TEST(test_when_the_server_stops_nobody_takes_anything),
         TEST(test_mail_of_a_dead_worker_goes_to_the_living),
