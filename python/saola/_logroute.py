@@ -54,8 +54,7 @@ def route(log: Any) -> None:
     """Tells the core what to give to this logger; anew when something may have changed."""
     to = _Logs(log)
     errors, access = _is_custom(log)
-    if hasattr(log, "error_log"):
-        _core.log_set_level(log.error_log.getEffectiveLevel())
+    _core.log_set_level(_least_level(log))
     wanted = access and _wants_requests(log)
     _core.log_route(
         to.message if errors else None,
@@ -76,6 +75,18 @@ def _is_custom(log: Any) -> tuple[bool, bool]:
         return True, True
     before, now = log._stock_shape, log._shape()
     return before[0] != now[0], before[1] != now[1]
+
+
+def _least_level(log: Any) -> int:
+    """Who has methods of their own may have levels of their own."""
+    from saola.instrument.statsd import Statsd
+
+    for name in ("critical", "error", "warning", "info", "debug"):
+        method = getattr(type(log), name, None)
+        if method not in (getattr(Logger, name), getattr(Statsd, name)):
+            return logging.DEBUG
+    level: int = log.error_log.getEffectiveLevel()
+    return level
 
 
 def _wants_requests(log: Any) -> bool:

@@ -21,11 +21,13 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from saola import _core
+from saola._atoms import JsonFormat, SafeAtoms, TypedAtoms
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -51,6 +53,8 @@ SYSLOG_FACILITIES = {
 }
 
 SYSLOG_PORT = 514
+
+_MICROSECONDS = 1_000_000
 
 #: What logconfig_dict and logconfig_json are laid over, key by key.
 CONFIG_DEFAULTS: dict[str, Any] = {
@@ -96,86 +100,6 @@ CONFIG_DEFAULTS: dict[str, Any] = {
 def loggers() -> list[logging.Logger]:
     """All loggers that have a name."""
     return [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
-
-
-# Access log. --------------------------------------------------------------------------------------
-
-_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
-_MICROSECONDS = 1_000_000
-
-
-def _escape_match(match: re.Match[str]) -> str:
-    char = match[0]
-    if char == '"':
-        return '\\"'
-    data = bytes([ord(char)]) if char < "\u0100" else char.encode("utf-8", "surrogatepass")
-    return "".join(f"\\x{byte:02x}" for byte in data)
-
-
-def _escape(text: str) -> str:
-    r"""A double quote as \", the backslash and all but printable ASCII as \xNN."""
-    return _UNSAFE.sub(_escape_match, text)
-
-
-class SafeAtoms(dict[str, Any]):
-    """Atoms for the % operator: texts are escaped, unknown names are `-`."""
-
-    def __init__(self, atoms: Mapping[str, Any]) -> None:
-        super().__init__()
-        for key, value in atoms.items():
-            self[key] = _escape(value) if isinstance(value, str) else value
-        if isinstance(self.get("u"), str):
-            self["u"] = self["u"].replace(" ", "\\x20")
-
-    def __getitem__(self, key: str) -> Any:
-        return self.get(key.lower() if key.startswith("{") else key, "-")
-
-
-class JsonFormat(str):
-    """The access_log_format "json", for the % operator: the object that the core would write."""
-
-    __slots__ = ()
-
-    MEMBERS = (
-        *(("remote_addr", "h"), ("user", "u"), ("method", "m"), ("target", "target")),
-        *(("path", "U"), ("query", "q"), ("protocol", "H"), ("referer", "f")),
-        *(("user_agent", "a"), ("status", "s"), ("body_bytes", "B"), ("duration_us", "D")),
-        *(("queue_us", "Q"), ("pid", "pid")),
-    )
-
-    def __str__(self) -> str:
-        return self
-
-    def __mod__(self, atoms: Any) -> str:
-        values = atoms.typed if isinstance(atoms, _TypedAtoms) else atoms
-        members: dict[str, Any] = {"time": time.strftime("%Y-%m-%dT%H:%M:%S")}
-        zone = time.strftime("%z")
-        members["time"] += f"{zone[:3]}:{zone[3:]}"
-        for member, atom in self.MEMBERS:
-            value = values.get(atom)
-            members[member] = None if value == "-" else value
-        return json.dumps(members, separators=(",", ":"))
-
-
-class _TypedAtoms(SafeAtoms):
-    """Atoms that remember their values as they were."""
-
-    def __init__(self, atoms: Mapping[str, Any]) -> None:
-        super().__init__(atoms)
-        self.typed = {key: _json_value(value) for key, value in atoms.items()}
-        self.typed["pid"] = os.getpid()
-        request = str(atoms.get("r", ""))
-        self.typed["target"] = _json_value(request.partition(" ")[2].rpartition(" ")[0])
-        if str(self.typed.get("s")).isdigit():
-            self.typed["s"] = int(self.typed["s"])
-
-
-def _json_value(value: Any) -> Any:
-    r"""Bytes that are no UTF-8, and the backslash, as \xNN."""
-    if not isinstance(value, str):
-        return value
-    data = value.replace("\\", "\\x5c").encode("latin-1", "backslashreplace")
-    return data.decode("utf-8", "backslashreplace")
 
 
 # Syslog. ------------------------------------------------------------------------------------------
@@ -260,8 +184,9 @@ class Logger:
         self.error_handlers: list[logging.Handler] = []
         self.access_handlers: list[logging.Handler] = []
         self.logfile = None
-        self.lock = None
+        self.lock = threading.Lock()
         self.cfg = cfg
+        self._stock_shape: tuple[Any, ...] = ()  # not set up yet
         self.setup(cfg)
 
     def setup(self, cfg: Config) -> None:
@@ -274,6 +199,8 @@ class Logger:
         _core.access_log_open(cfg.accesslog, cfg.access_log_format, cfg.uid, cfg.gid, to_syslog)
         _core.log_open(cfg.errorlog, cfg.loglevel, cfg.uid, cfg.gid)
 
+        if self._stock_shape and self._has_logging_config():
+            self._forget_logging_config()
         self.cfg = cfg
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
         self.error_log.setLevel(self.loglevel)
@@ -371,6 +298,15 @@ class Logger:
         cfg = self.cfg
         return bool(cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json)
 
+    def _forget_logging_config(self) -> None:
+        """What a configuration before this one has given to the loggers."""
+        for log in (self.error_log, self.access_log):
+            log.propagate = False
+            for handler in list(log.handlers):
+                log.removeHandler(handler)
+            for each in list(log.filters):
+                log.removeFilter(each)
+
     def _shape(self) -> tuple[Any, ...]:
         """What a change of would make the core's own way of logging another one."""
         return tuple(
@@ -466,7 +402,7 @@ class Logger:
         atoms = self.atoms(resp, req, environ, request_time)
         try:
             if self.cfg.access_log_format == "json":
-                self.access_log.info(JsonFormat("json"), _TypedAtoms(atoms))
+                self.access_log.info(JsonFormat("json"), TypedAtoms(atoms))
             else:
                 self.access_log.info(self.cfg.access_log_format, self.atoms_wrapper_class(atoms))
         except Exception:

@@ -621,6 +621,7 @@ serve(const struct py_arbiter *py, struct arbiter *a)
         arbiter_wait(a);
         Py_END_ALLOW_THREADS
         run_python_signals(a);
+        log_route_drain(&module_state_get(py->module)->log_route);
     }
     return a->exit_code;
 }

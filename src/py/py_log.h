@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The logs, for Python and for the bridge. py_log_add() gives the module what saola.glogging is
- * made of: log(), log_raw(), log_open(), log_reopen(), access_log_check(). Needs the GIL.
+ * made of: log(), log_raw(), log_open(), log_route() and their like. Needs the GIL.
  */
 #ifndef SAOLA_PY_PY_LOG_H
 #define SAOLA_PY_PY_LOG_H
@@ -12,8 +12,9 @@
 int py_log_add(PyObject *module);
 
 /* Logs `message` and, below it, the traceback of the raised exception as Python prints it, all in
- * one write; without a raised exception just the message. The exception is gone afterwards. Never
- * raises: if the traceback cannot be formatted, the line says at least which exception it was. */
+ * one write, or by the logger in Python if there is one; without a raised exception just the
+ * message. The exception is gone afterwards. Never raises: if the traceback cannot be formatted,
+ * the line says at least which exception it was. */
 void py_log_exception(const char *message);               /* at level ERROR */
 void py_log_exception_at(int level, const char *message); /* an enum log_level */
 

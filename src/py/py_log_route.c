@@ -104,6 +104,9 @@ log_route_drain(struct log_route *route)
 {
     struct log_note *note;
 
+    if (LIKELY(!route->message && !route->refused)) {
+        return; /* nothing waits */
+    }
     while ((note = take_note(route)) != NULL) {
         PyObject *function = Py_XNewRef(*note->function);
         if (function) {

@@ -337,6 +337,20 @@ def test_bad_configuration_in_a_reload(serve: Serve) -> None:
     server.terminate()
 
 
+def test_a_configuration_that_a_reload_takes_away(serve: Serve) -> None:
+    config = "logconfig_dict = {'formatters': {'generic': {'format': 'dict %(message)s'}}}"
+    server = serve("logs:app", config=config)
+    before = server.workers()
+    (server.tmp / "gunicorn.conf.py").write_text("")
+    server.kill(signal.SIGHUP)
+    server.wait_log("dict Hang up: Master")
+    server.wait_workers(1, before)
+    server.request("/?gunicorn=said%20once")
+    server.allow("said once")
+    assert server.messages("ERROR") == ["said once"]
+    assert "dict said once" not in server.log + server.output
+
+
 # What the application does to the loggers. --------------------------------------------------------
 
 
