@@ -6,8 +6,8 @@
 
 export PYTHON VENV BUILD
 
-.PHONY: help run build test unit integration sanitize tsan fuzz refleak pythons lint format docs \
-	bench clean
+.PHONY: help run build test unit integration sanitize tsan fuzz chaos refleak pythons lint format \
+	docs bench clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -43,6 +43,10 @@ tsan: ## C tests under TSan
 fuzz: ## each fuzz target for 20 seconds (scripts/fuzz SECONDS TARGET for more)
 	@scripts/bootstrap test
 	@scripts/fuzz
+
+chaos: ## 1,000 random operations on a server under load (tests/stress/chaos.py --help for more)
+	@scripts/bootstrap test
+	@scripts/test-chaos
 
 refleak: ## N requests leave the reference count of a debug Python where it was
 	@scripts/bootstrap test refleak
