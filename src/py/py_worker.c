@@ -335,6 +335,20 @@ serve(struct py_worker *worker, struct log_route *route)
     return 0;
 }
 
+/* ABRT ends the worker with status 1, also if its SystemExit came up in the application and was
+ * logged as an error of the application's. */
+static bool
+was_aborted(const struct py_worker *worker)
+{
+    PyObject *aborted = PyObject_GetAttrString(worker->object, "aborted");
+    int yes = aborted ? PyObject_IsTrue(aborted) : -1;
+    Py_XDECREF(aborted);
+    if (yes < 0) {
+        PyErr_Clear();
+    }
+    return yes > 0;
+}
+
 int
 py_worker_run(PyObject *module, const struct worker_start *start, PyObject *worker_object)
 {
@@ -355,6 +369,9 @@ py_worker_run(PyObject *module, const struct worker_start *start, PyObject *work
     set_wakeup_fd(worker->core.loop.wake_fd);
     if (boot(module, worker, start) < 0 || serve(worker, &state->log_route) < 0) {
         code = exit_code_from_exception(worker);
+    }
+    if (code == 0 && was_aborted(worker)) {
+        code = 1;
     }
     if (call_method(worker->object, "end_signals") < 0) {
         py_log_exception("Exception in worker process");

@@ -82,6 +82,8 @@ def test_a_call_that_holds_the_gil(serve: Serve, call: str) -> None:
         (pid,) = server.wait_log(r"\[CRITICAL\] WORKER TIMEOUT \(pid:(\d+)\)")
         record(server, f"Stacks of worker (pid:{pid}):")
         logged = time.monotonic()
+        end = r"exited with code 1\." if call == "sleep" else "was sent SIGKILL!"
+        server.wait_log(rf"Worker \(pid:{pid}\) {end}")
         server.wait_log(rf"Worker \(pid:{pid}\) ended: .*SIG(ABRT|KILL)\b.* the arbiter; ")
         server.wait_workers(2, other_than=[int(pid)])
         load.wait(answered=5)
