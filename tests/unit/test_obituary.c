@@ -4,6 +4,7 @@
  */
 #include "proc/obituary.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include "base/fd.h"
 #include "base/panic.h"
 #include "proc/arbiter.h"
+#include "proc/oom.h"
 #include "proc/signals.h"
 #include "proc/stacks.h"
 #include "proc/worker_signals.h"
@@ -205,6 +207,38 @@ test_the_request_is_described_and_quoted(void **state)
     assert_true(strtod(text + sizeof(expected) - 1, NULL) >= 2.0);
 }
 
+static void
+write_counter(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+    close(fd);
+}
+
+static void
+test_out_of_memory_is_what_the_kernel_has_counted(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_obituary.XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    struct oom_counter counter = {.path = path};
+    assert_false(oom_counter_grew(&counter)); /* an empty file */
+    write_counter(path, "low 9\noom 4\noom_kill 3\noom_group_kill 7\n");
+    assert_true(oom_counter_grew(&counter));
+    assert_false(oom_counter_grew(&counter));
+    write_counter(path, "oom_kill_disable 0\nunder_oom 0\noom_kill 4");
+    assert_true(oom_counter_grew(&counter));
+    unlink(path);
+    assert_false(oom_counter_grew(&counter));
+
+    oom_counter_init(&counter); /* of this machine, whatever it has */
+    oom_counter_fini(&counter);
+    assert_false(oom_counter_grew(&counter));
+}
+
 int
 main(void)
 {
@@ -216,6 +250,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_a_panic_leaves_the_native_stack, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_request_is_described_and_quoted, set_up,
                                         tear_down),
+        cmocka_unit_test(test_out_of_memory_is_what_the_kernel_has_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
