@@ -114,6 +114,35 @@ manage_signal_all(const struct arbiter *a, int signal_number)
     }
 }
 
+/* --- boots that fail --- */
+
+static void
+back_off(struct arbiter *a, int64_t now_ns)
+{
+    int doublings = MIN_OF((int)a->boot_failures, BACKOFF_DOUBLINGS);
+    int64_t wait_ms = (int64_t)BACKOFF_FIRST_MS << doublings;
+
+    a->boot_failures++;
+    a->failed_ns = now_ns;
+    a->spawn_not_before_ns = now_ns + wait_ms * NS_PER_MS;
+    log_error("Worker failed to boot; the next attempt is made in %d s.", (int)(wait_ms / 1000));
+}
+
+/* One of several that failed together counts. */
+static void
+note_boot_failure(struct arbiter *a, const struct child *child, bool from_outside, int64_t now_ns)
+{
+    if (child->forked_ns < a->failed_ns) {
+        return;
+    }
+    if (a->boot_failures == 0 && from_outside) {
+        a->boot_failures = 1; /* the next one waits, if it fails too */
+        a->failed_ns = now_ns;
+    } else {
+        back_off(a, now_ns);
+    }
+}
+
 /* --- looking --- */
 
 static int64_t
@@ -127,7 +156,7 @@ look_at(struct arbiter *a, struct child *child, int64_t now_ns)
 {
     enum slot_state state = slot_state(child->slot);
 
-    if (!child->ready && state > SLOT_BOOTING) {
+    if (!child->ready && slot_was_ready(child->slot)) {
         child->ready = true;
         a->ever_ready = true;
         recycle_begin(a, child, now_ns);
@@ -140,6 +169,9 @@ look_at(struct arbiter *a, struct child *child, int64_t now_ns)
         child->wants_to_go = true;
     }
     if (!child->leaving && (state == SLOT_DRAINING || state == SLOT_EXITING)) {
+        if (!child->ready && a->phase == ARBITER_RUNNING) {
+            note_boot_failure(a, child, true, now_ns); /* told to go, but not by the arbiter */
+        }
         child->leaving = true;
         child->kill_at_ns = graceful_deadline(a, now_ns);
     }
@@ -270,18 +302,6 @@ find_child(const struct arbiter *a, pid_t pid)
     return NULL;
 }
 
-static void
-back_off(struct arbiter *a, int64_t now_ns)
-{
-    int doublings = MIN_OF((int)a->boot_failures, BACKOFF_DOUBLINGS);
-    int64_t wait_ms = (int64_t)BACKOFF_FIRST_MS << doublings;
-
-    a->boot_failures++;
-    a->failed_ns = now_ns;
-    a->spawn_not_before_ns = now_ns + wait_ms * NS_PER_MS;
-    log_error("Worker failed to boot; the next attempt is made in %d s.", (int)(wait_ms / 1000));
-}
-
 /* The signal may have been sent by somebody, and nothing be wrong with the worker. */
 static bool
 is_ended_from_outside(const struct child *child, int status)
@@ -295,21 +315,6 @@ is_ended_from_outside(const struct child *child, int status)
     return false;
 }
 
-/* One of several that failed together counts. */
-static void
-note_boot_failure(struct arbiter *a, const struct child *child, int status, int64_t now_ns)
-{
-    if (child->forked_ns < a->failed_ns) {
-        return;
-    }
-    if (a->boot_failures == 0 && is_ended_from_outside(child, status)) {
-        a->boot_failures = 1; /* the next one waits, if it fails too */
-        a->failed_ns = now_ns;
-    } else {
-        back_off(a, now_ns);
-    }
-}
-
 /* A first boot that fails for a reason that will not go away ends the server. */
 static void
 judge_boot_failure(struct arbiter *a, const struct child *child, int status, int64_t now_ns)
@@ -321,7 +326,7 @@ judge_boot_failure(struct arbiter *a, const struct child *child, int status, int
         return;
     }
     if (a->ever_ready || !fatal) {
-        note_boot_failure(a, child, status, now_ns);
+        note_boot_failure(a, child, is_ended_from_outside(child, status), now_ns);
     } else {
         arbiter_stop(a, SIGTERM, code,
                      code == EXIT_WORKER_BOOT_ERROR ? "Worker failed to boot."

@@ -204,6 +204,14 @@ slot_connections(const struct slot *slot)
     return metric_read(&slot->metrics.open_connections) + slot_mail(slot);
 }
 
+/* Whether the worker has checked in, whatever it is doing now: it may be told to go, and say that
+ * it goes, before it is ready. */
+static inline bool
+slot_was_ready(const struct slot *slot)
+{
+    return atomic_load_explicit(&slot->ready_ns, memory_order_relaxed) > 0;
+}
+
 /* Worker, main thread: shows that it is alive. `now_ns` is monotonic. */
 static inline void
 slot_heartbeat(struct slot *slot, int64_t now_ns)

@@ -33,7 +33,8 @@ enum behaviour {
     CRASH,  /* by itself */
     KILLED, /* as if by somebody */
     EXIT_0,
-    HANG, /* never ready; deaf to everything but KILL */
+    LEAVE, /* as after TERM in the boot */
+    HANG,  /* never ready; deaf to everything but KILL */
 };
 
 static struct world {
@@ -175,6 +176,11 @@ run_worker(void *context, struct child *child, const struct worker_start *start)
     case EXIT_3:
     case EXIT_4:
         _exit(world.behaviour == EXIT_3 ? 3 : 4);
+    case LEAVE:
+        slot_set_state(start->slot, SLOT_DRAINING);
+        worker_start_notify(start);
+        poll(NULL, 0, 5);
+        _exit(0);
     case EXIT_0:
         _exit(0);
     case CRASH:
@@ -473,7 +479,7 @@ count_forks(int64_t seconds)
 static void
 test_code_that_dies_at_boot_is_forked_ten_times_in_30_seconds(void **state)
 {
-    static const enum behaviour deaths[] = {CRASH, KILLED, EXIT_0};
+    static const enum behaviour deaths[] = {CRASH, KILLED, EXIT_0, LEAVE};
     for (size_t i = 0; i < ARRAY_LEN(deaths); i++) {
         tear_down(state);
         set_up(state);
