@@ -26,6 +26,8 @@ def _escape_match(match: re.Match[str]) -> str:
 
 def _escape(text: str) -> str:
     r"""A double quote as \", the backslash and all but printable ASCII as \xNN."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text  # nearly all are
     return _UNSAFE.sub(_escape_match, text)
 
 

@@ -104,8 +104,28 @@ us_from(int64_t ns)
     return MAX_OF(ns, 0) / 1000;
 }
 
-int
-access_log_render_json(const struct access_log_record *record, struct buf *out)
+/* The values of the members that are texts. `user` is memory for one of them. */
+static void
+gather_texts(const struct access_log_record *record, char user[ACCESS_LOG_USER_MAX],
+             struct span texts[N_TEXTS])
+{
+    size_t user_bytes = access_log_user(record->authorization, user);
+    const struct span gathered[N_TEXTS] = {
+        span_of(record->remote_addr.n > 0 ? record->remote_addr.p : NULL, record->remote_addr.n),
+        span_of(user_bytes > 0 ? user : NULL, user_bytes),
+        record->method,
+        record->target,
+        record->path,
+        record->query,
+        record->protocol,
+        record->referer,
+        record->user_agent,
+    };
+    memcpy(texts, gathered, sizeof(gathered));
+}
+
+static char *
+put_texts(char *out, const struct span texts[N_TEXTS])
 {
 #define MEMBER(name)                                   \
     {                                                  \
@@ -117,33 +137,36 @@ access_log_render_json(const struct access_log_record *record, struct buf *out)
         MEMBER("protocol"),    MEMBER("referer"), MEMBER("user_agent"),
     };
 #undef MEMBER
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        out = put_text(out, names[i], texts[i]);
+    }
+    return out;
+}
+
+static char *
+put_numbers(char *out, const struct access_log_record *record)
+{
+    out = put_number(out, SPAN(",\"status\":"), record->status > 0 ? record->status : -1);
+    out = put_number(out, SPAN(",\"body_bytes\":"), record->body_bytes);
+    out = put_number(out, SPAN(",\"duration_us\":"), us_from(record->duration_ns));
+    out = put_number(out, SPAN(",\"queue_us\":"), us_from(record->queue_ns));
+    return put_number(out, SPAN(",\"pid\":"), record->pid);
+}
+
+int
+access_log_render_json(const struct access_log_record *record, struct buf *out)
+{
     char user[ACCESS_LOG_USER_MAX];
-    size_t user_bytes = access_log_user(record->authorization, user);
-    const struct span texts[N_TEXTS] = {
-        span_of(record->remote_addr.n > 0 ? record->remote_addr.p : NULL, record->remote_addr.n),
-        span_of(user_bytes > 0 ? user : NULL, user_bytes),
-        record->method,
-        record->target,
-        record->path,
-        record->query,
-        record->protocol,
-        record->referer,
-        record->user_agent,
-    };
     char date[DATE_BYTES];
+    struct span texts[N_TEXTS];
+    gather_texts(record, user, texts);
     int rc = buf_reserve(out, room_for(texts));
     if (UNLIKELY(rc < 0)) {
         return rc;
     }
     char *p = put_text(buf_end(out), SPAN("{\"time\":"), time_from(record->date, date));
-    for (size_t i = 0; i < N_TEXTS; i++) {
-        p = put_text(p, names[i], texts[i]);
-    }
-    p = put_number(p, SPAN(",\"status\":"), record->status > 0 ? record->status : -1);
-    p = put_number(p, SPAN(",\"body_bytes\":"), record->body_bytes);
-    p = put_number(p, SPAN(",\"duration_us\":"), us_from(record->duration_ns));
-    p = put_number(p, SPAN(",\"queue_us\":"), us_from(record->queue_ns));
-    p = put_number(p, SPAN(",\"pid\":"), record->pid);
+    p = put_texts(p, texts);
+    p = put_numbers(p, record);
     p = put(p, SPAN("}\n"));
     buf_added(out, (size_t)(p - buf_end(out)));
     return 0;
