@@ -63,6 +63,7 @@ def route(log: Any) -> None:
         to.refused if wanted else None,
     )
     _route_metrics(log, errors and access)
+    _core.log_syslog_connect()  # a worker has a connection of its own
 
 
 def _is_custom(log: Any) -> tuple[bool, bool]:

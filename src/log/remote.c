@@ -217,9 +217,13 @@ remote_connect(struct remote *remote, int patience_ms)
     }
     struct pollfd wait = {.fd = remote->stream_fd, .events = POLLOUT};
     pthread_mutex_unlock(&remote->lock);
-    if (wait.fd >= 0) {
-        poll(&wait, 1, patience_ms);
+    if (wait.fd < 0) {
+        return;
     }
+    poll(&wait, 1, patience_ms);
+    lock_stream(remote);
+    flush(remote);
+    pthread_mutex_unlock(&remote->lock);
 }
 
 static bool

@@ -53,8 +53,8 @@ int remote_open_host(struct remote *remote, int type, const char *host, unsigned
 int remote_open_unix(struct remote *remote, int type, const char *path, char **ret_error) NODISCARD;
 void remote_close(struct remote *remote);
 
-/* Connects a stream, waiting `patience_ms` at most: before the first message of a process, so that
- * it is not late. */
+/* Connects a stream, waiting `patience_ms` at most, and sends what waits: at the beginning of a
+ * process, so that its first messages are not late. */
 void remote_connect(struct remote *remote, int patience_ms);
 
 /* For a stream the message has its NUL. False: it was dropped, and counted. */

@@ -28,7 +28,7 @@ struct syslog_options {
 struct syslog *syslog_new(const struct syslog_options *options, char **ret_error) NODISCARD;
 void syslog_free(struct syslog *syslog); /* NULL is ignored */
 
-/* Before the first message of a process: connects, if it takes a connection. */
+/* At the beginning of a process: connects, if that is what the server takes. */
 void syslog_connect(struct syslog *syslog);
 
 /* A message of the error log (level: enum log_level), and a line of the access log. */
