@@ -378,6 +378,10 @@ FALCON = [
 ]
 
 
+# Each of the two waits for the other.
+PATIENT = ["--keep-alive", "60"]
+
+
 def compare(ours: Server, theirs: Server, asks: Sequence[Ask]) -> None:
     for server in (ours, theirs):
         server.allow("raised by a view")
@@ -391,9 +395,10 @@ def compare(ours: Server, theirs: Server, asks: Sequence[Ask]) -> None:
 def test_django_as_on_gunicorn(serve: Serve, django_template: Path, tmp_path: Path) -> None:
     for name in ("ours", "theirs"):
         (tmp_path / name).mkdir()
-    ours = serve("djangosite.wsgi", env=django_env(django_template, tmp_path / "ours"))
+    ours = serve("djangosite.wsgi", *PATIENT, env=django_env(django_template, tmp_path / "ours"))
     theirs = serve(
         "djangosite.wsgi",
+        *PATIENT,
         env=django_env(django_template, tmp_path / "theirs"),
         command=GUNICORN,
     )
@@ -404,7 +409,7 @@ def test_django_as_on_gunicorn(serve: Serve, django_template: Path, tmp_path: Pa
     ("app", "asks"), [("flaskapp:app", FLASK), ("falconapp:app", FALCON)], ids=["flask", "falcon"]
 )
 def test_framework_as_on_gunicorn(serve: Serve, app: str, asks: Sequence[Ask]) -> None:
-    compare(serve(app), serve(app, command=GUNICORN), asks)
+    compare(serve(app, *PATIENT), serve(app, *PATIENT, command=GUNICORN), asks)
 
 
 # --- wsgiref.validate
