@@ -111,10 +111,7 @@ def traceback_from_inside(result: Result) -> bool:
     is made for the user and shown so by --check-config."""
     files = re.findall(r'^  File "([^"]+)", line', result["err"], re.MULTILINE)
     inside = bool(files) and re.search(r"/saola/(\w+/)*\w+\.py$", files[-1]) is not None
-    looked_up = (
-        "saola.errors.AppImportError: ",
-        "ModuleNotFoundError: No module named 'n'\nLooked",
-    )
+    looked_up = ("saola.errors.AppImportError: ", "\nLooked for '")
     return inside and not any(text in result["err"] for text in looked_up)
 
 
