@@ -145,9 +145,13 @@ note_boot_failure(struct arbiter *a, const struct child *child, bool from_outsid
 
 /* --- looking --- */
 
+/* Of a worker that is to leave; one that is being ended has its own. */
 static int64_t
-graceful_deadline(const struct arbiter *a, int64_t now_ns)
+graceful_deadline(const struct arbiter *a, const struct child *child, int64_t now_ns)
 {
+    if (child->aborted) {
+        return child->kill_at_ns;
+    }
     return now_ns + clock_seconds(a->cfg->graceful_timeout) + GRACE_NS;
 }
 
@@ -173,7 +177,7 @@ look_at(struct arbiter *a, struct child *child, int64_t now_ns)
             note_boot_failure(a, child, true, now_ns); /* told to go, but not by the arbiter */
         }
         child->leaving = true;
-        child->kill_at_ns = graceful_deadline(a, now_ns);
+        child->kill_at_ns = graceful_deadline(a, child, now_ns);
     }
     obituary_look(child);
 }
@@ -189,12 +193,19 @@ manage_look(struct arbiter *a, int64_t now_ns)
 
 /* --- punishing --- */
 
+void
+manage_punish_child(struct child *child, int signal_number, int64_t now_ns)
+{
+    child->kill_at_ns = now_ns + GRACE_NS;
+    manage_signal(child, signal_number);
+}
+
 /* What it is doing goes into the log before it gets the signal. */
 static void
 end_child(struct child *child, int signal_number, int64_t now_ns)
 {
     child->aborted = true;
-    child->kill_at_ns = now_ns + GRACE_NS;
+    child->kill_at_ns = INT64_MAX; /* not yet */
     stacks_ask_before(child, signal_number, now_ns);
 }
 
@@ -448,7 +459,7 @@ void
 manage_retire(const struct arbiter *a, struct child *child, int64_t now_ns)
 {
     child->leaving = true;
-    child->kill_at_ns = graceful_deadline(a, now_ns);
+    child->kill_at_ns = graceful_deadline(a, child, now_ns);
     manage_signal(child, SIGTERM);
 }
 

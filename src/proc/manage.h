@@ -46,6 +46,9 @@ bool manage_in_transition(const struct arbiter *arbiter);
 void manage_signal(struct child *child, int signal_number);
 void manage_signal_all(const struct arbiter *arbiter, int signal_number);
 
+/* To a worker that is to end: KILL follows if it does not. */
+void manage_punish_child(struct child *child, int signal_number, int64_t now_ns);
+
 /* Kills all workers, once the log has what they are doing. */
 void manage_kill_all(const struct arbiter *arbiter, int64_t now_ns);
 

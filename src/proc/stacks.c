@@ -23,8 +23,10 @@
 
 enum { TEXT_MAX_BYTES = 64 * 1024 };
 
-/* A worker that can run takes a millisecond. */
+/* A worker takes a millisecond. One that could run, but has not in the first time, has the second.
+ */
 static const int64_t PATIENCE_NS = 200 * NS_PER_MS;
+static const int64_t PATIENCE_MORE_NS = 800 * NS_PER_MS;
 
 static int
 open_file(void)
@@ -115,9 +117,9 @@ stacks_ask_before(struct child *child, int signal_number, int64_t now_ns)
     child->stacks.then = signal_number;
 }
 
-/* Why a worker that lives does not react to a signal. */
-static const char *
-explain_silence(pid_t pid)
+/* The letter of its state in /proc, '\0' if there is none. */
+static char
+process_state(pid_t pid)
 {
     char path[64];
     char line[256];
@@ -133,6 +135,13 @@ explain_silence(pid_t pid)
         }
         fclose(file);
     }
+    return state;
+}
+
+/* Why a worker in that state cannot react to a signal; NULL if it can. */
+static const char *
+explain_state(char state)
+{
     switch (state) {
     case 'D':
         return "it is in an uninterruptible system call";
@@ -143,7 +152,7 @@ explain_silence(pid_t pid)
     case 'X':
         return "it is dead";
     default:
-        return "it does not react";
+        return NULL;
     }
 }
 
@@ -169,13 +178,13 @@ write_log(const struct child *child, pid_t asker, const char *text)
                "Stacks of worker (pid:%d)%s:\n%s", (int)child->pid, origin, text);
 }
 
-/* They have come; or, without a text, they have not within their time. */
+/* They have come; or they have not within their time, and `text` is NULL. */
 static void
-conclude(struct arbiter *a, struct child *child, const char *text)
+conclude(struct arbiter *a, struct child *child, const char *text, const char *silence,
+         int64_t now_ns)
 {
     struct stacks *stacks = &child->stacks;
     pid_t asker = atomic_load_explicit(&child->slot->stacks_for, memory_order_relaxed);
-    const char *silence = text ? "" : explain_silence(child->pid);
 
     if (stacks->for_answer) {
         stacks_answer_add(a, child, text, silence);
@@ -186,11 +195,25 @@ conclude(struct arbiter *a, struct child *child, const char *text)
         log_warning("Worker (pid:%d) does not show its stacks: %s", (int)child->pid, silence);
     }
     if (stacks->then != 0) {
-        manage_signal(child, stacks->then);
+        manage_punish_child(child, stacks->then, now_ns);
     }
     stacks->then = 0;
     stacks->until_ns = 0;
+    stacks->overdue = false;
     stacks->for_answer = false;
+}
+
+/* Its time is over. */
+static void
+lose_patience(struct arbiter *a, struct child *child, int64_t now_ns)
+{
+    const char *reason = explain_state(process_state(child->pid));
+    if (!reason && !child->stacks.overdue) {
+        child->stacks.overdue = true;
+        child->stacks.until_ns = now_ns + PATIENCE_MORE_NS;
+    } else {
+        conclude(a, child, NULL, reason ? reason : "it does not react", now_ns);
+    }
 }
 
 void
@@ -202,10 +225,10 @@ stacks_look(struct arbiter *a, struct child *child, int64_t now_ns)
 
     if (shown != child->stacks.seen && asker != child->pid) {
         char *text = stacks_take(child);
-        conclude(a, child, text ? text : "(no Python yet)");
+        conclude(a, child, text ? text : "(no Python yet)", NULL, now_ns);
         free(text);
     } else if (child->stacks.until_ns > 0 && now_ns >= child->stacks.until_ns) {
-        conclude(a, child, NULL);
+        lose_patience(a, child, now_ns);
     }
 }
 

@@ -25,6 +25,7 @@ struct stacks {
     int fd;           /* owned; -1: none could be made */
     uint32_t seen;    /* of slot->stacks_shown */
     int64_t until_ns; /* asked, and waited for so long; 0: not */
+    bool overdue;     /* has had its time, but seems only to wait for its turn on a busy machine */
     int then;         /* the signal that the worker gets when it has shown them; 0: none */
     bool for_answer;  /* wanted by arbiter->answer */
 };
