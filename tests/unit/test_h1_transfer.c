@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -802,6 +803,104 @@ test_without_heirs_the_connection_closes(void **state)
     assert_non_null(strstr(w->reply, "Connection: close"));
 }
 
+/* --- while the application runs: the standby --- */
+
+/* Takes its time: until the standby has taken over a connection and read its request. */
+static void
+slow_until_adopted(void *context, struct request *request)
+{
+    struct side *side = context;
+    for (int ms = 0; atomic_load(&side->metrics.requests) < 2 && ms < 10000; ms++) {
+        usleep(1000);
+    }
+    assert_int_equal(atomic_load(&side->metrics.connections_moved_in), 1);
+    assert_int_equal(atomic_load(&side->metrics.requests), 2);
+    side->executor.application.call = echo;
+    echo(context, request);
+}
+
+static void
+test_the_standby_takes_over_connections(void **state)
+{
+    struct world *w = *state;
+    w->to.executor.application.call = slow_until_adopted;
+    int busy = connect_to(&w->to);
+    assert_int_equal(send(busy, "GET /busy HTTP/1.1\r\nHost: h\r\n\r\n", 31, 0), 31);
+    half_turn(&w->to);
+    client_sends(w, "GET /moved HTTP/1.1\r\nHost: h\r\n\r\n");
+    move(w);
+    turn(&w->to);
+    assert_int_equal(w->to.calls, 2);
+    assert_false(client_reads(w));
+    assert_non_null(strstr(w->reply, "/moved"));
+    close(busy);
+}
+
+/* The response to one client is still being sent when the server begins to drain; the application
+ * is busy with another one until the standby has sent it, and given that connection away. */
+static void
+slow_until_given_away(void *context, struct request *request)
+{
+    enum { BYTES = 600 * 1024 };
+    struct side *side = context;
+    if (side->calls == 0) {
+        char *body = test_calloc(1, BYTES);
+        struct response_head head = {SPAN("200 OK"), NULL, 0};
+        size_t field;
+        side->calls++;
+        assert_int_equal(response_start(request, &head, &field), 0);
+        assert_int_equal(response_write(request, span_of(body, BYTES), true), 0);
+        response_finish(request);
+        request_done(request);
+        test_free(body);
+        return;
+    }
+    for (int ms = 0; atomic_load(&side->metrics.connections_moved_out) == 0 && ms < 10000; ms++) {
+        usleep(1000);
+    }
+    assert_int_equal(atomic_load(&side->metrics.connections_moved_out), 1);
+    echo(context, request);
+}
+
+static void *
+read_all(void *argument)
+{
+    struct world *w = argument;
+    size_t got = 0;
+    for (int ms = 0; got < (size_t)600 * 1024 && ms < 10000; ms++) {
+        char bytes[16384];
+        ssize_t n = recv(w->client, bytes, sizeof(bytes), 0);
+        got += (size_t)MAX_OF(n, 0);
+        if (n <= 0) {
+            usleep(1000);
+        }
+    }
+    return NULL;
+}
+
+static void
+test_the_standby_gives_connections_away(void **state)
+{
+    struct world *w = *state;
+    pthread_t reader;
+    w->from.executor.application.call = slow_until_given_away;
+    client_sends(w, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    turn(&w->from);
+    int busy = connect_to(&w->from);
+    assert_int_equal(send(busy, "GET /busy HTTP/1.1\r\nHost: h\r\n\r\n", 31, 0), 31);
+    half_turn(&w->from);
+    drain(&w->from, &w->to.mailbox);
+    assert_int_equal(w->from.server.n_conns, 2);
+    assert_int_equal(pthread_create(&reader, NULL, read_all, w), 0);
+    turn(&w->from);
+    pthread_join(reader, NULL);
+    client_sends(w, "GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_false(client_reads(w));
+    assert_non_null(strstr(w->reply, "/next"));
+    assert_int_equal(w->to.calls, 1);
+    close(busy);
+}
+
 /* --- messages that no worker writes --- */
 
 static const struct h1_message GOOD = {
@@ -924,6 +1023,8 @@ main(void)
         TEST(test_draining_finishes_and_gives_away),
         TEST(test_draining_waits_for_room),
         TEST(test_without_heirs_the_connection_closes),
+        TEST(test_the_standby_takes_over_connections),
+        TEST(test_the_standby_gives_connections_away),
         TEST(test_forged_messages_are_refused),
         TEST(test_a_request_that_is_none),
     };
