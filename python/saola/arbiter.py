@@ -243,6 +243,9 @@ class Arbiter:
                 os.environ[name] = value
         self._old_env.clear()
 
+    def _set_title(self, title: str) -> None:
+        util.set_title(title)
+
     def _unset_env(self, name: str) -> None:
         os.environ.pop(name, None)
 

@@ -248,7 +248,20 @@ def daemonize(enable_stdio_inheritance: bool = False) -> None:
 
 def _setproctitle(title: str) -> None:
     """The title of this process, with the name of the program in front."""
-    _core.set_title(f"{_identity.program()}: {title}")
+    set_title(f"{_identity.program()}: {title}")
+
+
+def set_title(title: str) -> None:
+    """The whole title of this process.
+
+    By setproctitle if that is installed, because only one of the two can write it: who uses that
+    package in a hook, as Airflow does, goes on from the title that there is.
+    """
+    try:
+        setproctitle = importlib.import_module("setproctitle").setproctitle
+    except ImportError:
+        setproctitle = _core.set_title
+    setproctitle(title)
 
 
 def parse_statsd_address(address: str) -> str | tuple[str, int]:

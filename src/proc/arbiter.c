@@ -85,8 +85,14 @@ arbiter_name(const struct arbiter *a)
 void
 arbiter_set_title(const struct arbiter *a, const char *role)
 {
-    title_set("%s: %s [%s%s]", a->program, role, config_proc_name(a->cfg),
-              a->predecessor_pid == 0 ? "" : ".2");
+    char *title = mem_printf("%s: %s [%s%s]", a->program, role, config_proc_name(a->cfg),
+                             a->predecessor_pid == 0 ? "" : ".2");
+    if (a->host->set_title) {
+        a->host->set_title(a->context, title);
+    } else {
+        title_set("%s", title);
+    }
+    free(title);
 }
 
 int

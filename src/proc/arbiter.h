@@ -105,6 +105,9 @@ struct arbiter_host {
     /* The listeners have changed. */
     int (*listeners_changed)(void *context);
 
+    /* The title of the process, by other means than title_set(); NULL: there are none. */
+    void (*set_title)(void *context, const char *title);
+
     /* For programs that put something of their own around what the arbiter does: each of these is
      * to call the function named here, and NULL does. */
     int (*act)(void *context, int signal_number); /* arbiter_act() */

@@ -284,6 +284,15 @@ unset_env(void *context, const char *name)
                 "Changing the environment failed");
 }
 
+static void
+set_title(void *context, const char *title)
+{
+    struct py_arbiter *py = context;
+    done_or_log(
+        PyObject_CallMethod(py->object, "_set_title", "N", PyUnicode_DecodeFSDefault(title)),
+        "Setting the title of the process failed");
+}
+
 static PyObject *
 listeners_new(const struct arbiter *a)
 {
@@ -513,6 +522,7 @@ static const struct arbiter_host host = {
     .reopen_logs = reopen_logs,
     .unset_env = unset_env,
     .listeners_changed = listeners_changed,
+    .set_title = set_title,
     .act = act,
     .manage = manage,
     .spawn = spawn,

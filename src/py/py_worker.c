@@ -128,10 +128,11 @@ app_new(PyObject *module, PyObject *callable, struct py_worker *worker)
     return app;
 }
 
+/* What load_wsgi() has loaded, or what post_worker_init has put in its place: tracers do that. */
 static int
-load_application(PyObject *module, struct py_worker *worker)
+take_application(PyObject *module, struct py_worker *worker)
 {
-    PyObject *callable = PyObject_CallMethod(worker->object, "load_wsgi", NULL);
+    PyObject *callable = PyObject_GetAttrString(worker->object, "wsgi");
     if (callable == NULL) {
         return -1;
     }
@@ -291,9 +292,10 @@ boot(PyObject *module, struct py_worker *worker, const struct worker_start *star
         return -1;
     }
     worker_signals_watch();
-    if (name_server(worker) < 0 || load_application(module, worker) < 0 ||
+    if (name_server(worker) < 0 || call_method(worker->object, "load_wsgi") < 0 ||
         PyObject_SetAttrString(worker->object, "booted", Py_True) < 0 ||
-        call_method(worker->object, "post_worker_init") < 0) {
+        call_method(worker->object, "post_worker_init") < 0 ||
+        take_application(module, worker) < 0) {
         return -1;
     }
     route_logs(worker, &module_state_get(module)->log_route);

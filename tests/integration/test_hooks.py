@@ -287,7 +287,7 @@ def test_worker_abort_raises(serve: Serve, tmp_path: Path) -> None:
     config = "def worker_abort(worker): 1 / 0\n"
     args = ("sleeper:app", "--pythonpath", str(tmp_path))
     server = serve(*args, config=config, ready="booted")
-    server.allow("ZeroDivisionError")
+    server.allow("ZeroDivisionError", "exited with code 1")
     worker = server.worker
     with server.connect() as connection:
         connection.send(build_request())
