@@ -21,9 +21,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { IOV_MAX_HERE = 16, PER_MILLE = 1000 };
+enum { IOV_MAX_HERE = 16, PER_MILLE = 1000, SECONDS_PER_DAY = 24 * 60 * 60 };
 
 static const struct {
     const char *call;
@@ -147,6 +148,18 @@ passes(const char *call, const void *caller, size_t *n)
 }
 
 #define CALLER __builtin_return_address(0)
+
+int
+clock_gettime(clockid_t id, struct timespec *out)
+{
+    size_t n = 1;
+    int rc = (int)syscall(SYS_clock_gettime, id, out);
+    bool wall = id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE;
+    if (rc == 0 && wall && !passes("clock_gettime", CALLER, &n)) {
+        out->tv_sec += SECONDS_PER_DAY;
+    }
+    return rc;
+}
 
 ssize_t
 recv(int fd, void *out, size_t n, int flags)

@@ -515,7 +515,8 @@ RECYCLING = "Autorestarting worker after current request."
 
 def successor_of(server: Server, worker: int) -> int:
     """The worker that answers once the other has gone: until then the old one serves on."""
-    return poll(lambda: pid if (pid := pid_of(server)) != worker else 0, "the successor")
+    poll(lambda: not alive(worker), "the worker gone")
+    return pid_of(server)
 
 
 def test_max_requests(serve: Serve) -> None:

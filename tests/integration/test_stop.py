@@ -59,8 +59,8 @@ def queue_grows(server: Server) -> bool:
     return unaccepted(server) > 0
 
 
-def time_to_stop(server: Server) -> float:
-    idle = [server.connect() for _ in range(16)]
+def time_to_stop(server: Server, clients: int) -> float:
+    idle = [server.connect() for _ in range(clients)]
     for connection in idle:
         connection.request("/")
     begun = time.monotonic()
@@ -72,11 +72,18 @@ def time_to_stop(server: Server) -> float:
 
 
 def test_idle_clients_do_not_delay_the_end(serve: Serve) -> None:
-    """Within 200 ms; on a machine that is busy with other things, at one of several attempts."""
-    times: list[float] = []
-    while not times or (min(times) > 0.2 and len(times) < 8):
-        times.append(time_to_stop(serve("basic:app", "--keep-alive", "60")))
-    assert SANITIZED or min(times) <= 0.2, times
+    """Within 200 ms; or, where a server without clients takes as long, within 100 ms more
+    than that."""
+    with_clients: list[float] = []
+    without: list[float] = []
+
+    def fast() -> bool:
+        return min(with_clients) <= max(0.2, min(without) + 0.1)
+
+    while not with_clients or (not fast() and len(with_clients) < 8):
+        with_clients.append(time_to_stop(serve("basic:app", "--keep-alive", "60"), 16))
+        without.append(time_to_stop(serve("basic:app"), 0))
+    assert SANITIZED or fast(), (with_clients, without)
 
 
 # --- shutdown_delay
