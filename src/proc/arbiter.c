@@ -50,6 +50,8 @@ arbiter_init(struct arbiter *a, const struct config *cfg)
     oom_counter_init(&a->oom);
     stacks_answer_init(&a->answer);
     panic_prepare();
+    mailboxes_init(&a->mailboxes);
+    lobby_init(a);
 }
 
 void
@@ -66,6 +68,7 @@ arbiter_fini(struct arbiter *a)
         spawn_forget(a, LIST_ENTRY(list_first(&a->children), struct child, node));
     }
     mailboxes_fini(&a->mailboxes);
+    lobby_fini(a);
     slots_fini(&a->slots);
     oom_counter_fini(&a->oom);
     stacks_answer_fini(&a->answer);
@@ -160,18 +163,34 @@ arbiter_stop(struct arbiter *a, int signal_number, int exit_code, const char *re
 }
 
 /* TERM. With shutdown_delay the workers serve on for a while, because load balancers still send
- * connections; a second signal, or a successor that takes them, makes that pointless. */
+ * connections. If there is a successor they serve on until that serves too. A second signal ends
+ * either. */
 static void
 begin_stop(struct arbiter *a)
 {
-    if (a->cfg->shutdown_delay == 0 || a->stop_at_ns != 0 || a->successor_pid != 0) {
+    int64_t seconds = a->cfg->shutdown_delay;
+    if (a->successor_pid != 0) {
+        seconds = a->lobby.answered ? 0 : a->cfg->graceful_timeout;
+    }
+    if (seconds == 0 || a->stop_at_ns != 0) {
         arbiter_stop(a, SIGTERM, 0, NULL);
         return;
     }
-    log_info("Accepting connections for %lld s more (shutdown_delay)",
-             (long long)a->cfg->shutdown_delay);
-    a->stop_at_ns = clock_mono_ns() + clock_seconds(a->cfg->shutdown_delay);
+    a->stop_at_ns = clock_mono_ns() + clock_seconds(seconds);
+    a->stop_after_upgrade = a->successor_pid != 0;
+    if (a->stop_after_upgrade) {
+        log_info("Serving until the arbiter of the upgrade does (pid:%d)", (int)a->successor_pid);
+        return;
+    }
+    log_info("Accepting connections for %lld s more (shutdown_delay)", (long long)seconds);
     notify_stopping(a);
+}
+
+static bool
+is_time_to_stop(const struct arbiter *a, int64_t now_ns)
+{
+    bool upgraded = a->stop_after_upgrade && (a->lobby.answered || a->successor_pid == 0);
+    return a->stop_at_ns != 0 && (now_ns >= a->stop_at_ns || upgraded);
 }
 
 static void
@@ -330,9 +349,10 @@ arbiter_turn(struct arbiter *a)
     manage_reap(a, now_ns);
     mailboxes_forward(&a->mailboxes, &a->slots);
     manage_look(a, now_ns);
+    lobby_look(a); /* which tells the predecessor if a worker has become ready */
     stacks_answer_look(a);
     reexec_look(a);
-    if (a->stop_at_ns != 0 && now_ns >= a->stop_at_ns) {
+    if (is_time_to_stop(a, now_ns)) {
         arbiter_stop(a, SIGTERM, 0, NULL);
     }
     if (a->phase == ARBITER_RUNNING) {
@@ -372,9 +392,9 @@ void
 arbiter_wait(struct arbiter *a)
 {
     struct pollfd pollfds[] = {
-        {.fd = a->signal_fd, .events = POLLIN},
-        {.fd = a->notify_fds[0], .events = POLLIN},
-        {.fd = a->predecessor_fd, .events = POLLIN},
+        {.fd = a->signal_fd, .events = POLLIN},      {.fd = a->notify_fds[0], .events = POLLIN},
+        {.fd = a->predecessor_fd, .events = POLLIN}, {.fd = lobby_answer_fd(a), .events = POLLIN},
+        {.fd = lobby_mail_fd(a), .events = POLLIN},
     };
     int timeout_ms = wait_ms(a);
     int64_t until_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;

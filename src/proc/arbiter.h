@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "base/macros.h"
 #include "net/listener.h"
+#include "proc/lobby.h"
 #include "proc/mailboxes.h"
 #include "proc/notify.h"
 #include "proc/obituary.h"
@@ -149,6 +150,7 @@ struct arbiter {
     char *reason; /* owned: why it stops with an exit code other than 0 */
 
     struct slots slots;
+    struct lobby lobby;
     struct mailboxes mailboxes; /* of the first slots; of this arbiter's workers only */
     struct list children;       /* struct child, oldest first */
     struct listener *listeners;
@@ -177,7 +179,8 @@ struct arbiter {
     int64_t awake_ns;   /* when the last wait ended */
     int64_t resumed_ns; /* workers are not late before this and their timeout */
 
-    int64_t stop_at_ns;       /* shutdown_delay: begins to stop then; 0: nobody has asked */
+    int64_t stop_at_ns;       /* TERM came: begins to stop then; 0: it did not, or at once */
+    bool stop_after_upgrade;  /* ... unless the successor serves, or has ended, before */
     int64_t stop_deadline_ns; /* when stopping: then KILL */
     bool killed;              /* KILL has been sent to all */
 

@@ -22,6 +22,12 @@ mailboxes_wanted(int64_t workers)
 }
 
 void
+mailboxes_init(struct mailboxes *mailboxes)
+{
+    *mailboxes = (struct mailboxes){.lobby_fd = -1};
+}
+
+void
 mailboxes_grow(struct mailboxes *mailboxes, int64_t workers, size_t slot_count)
 {
     unsigned wanted = MIN_OF(mailboxes_wanted(workers), (unsigned)slot_count);
@@ -47,7 +53,8 @@ mailboxes_fini(struct mailboxes *mailboxes)
         mailbox_close(&mailboxes->items[i]);
     }
     free(mailboxes->items);
-    *mailboxes = (struct mailboxes){NULL, 0};
+    fd_close(&mailboxes->lobby_fd);
+    mailboxes_init(mailboxes);
 }
 
 void

@@ -22,7 +22,10 @@ enum { MAILBOXES_MAX = 256 };
 struct mailboxes {
     struct mailbox *items; /* owned */
     unsigned count;
+    int lobby_fd; /* owned: to the workers of another arbiter, see lobby.h; -1: none */
 };
+
+void mailboxes_init(struct mailboxes *mailboxes);
 
 /* So many that `workers`, their successors and a few more have one; fewer if the kernel gives no
  * more. Never shrinks. */

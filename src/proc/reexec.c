@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "proc/arbiter.h"
+#include "proc/lobby.h"
 #include "proc/notify.h"
 #include "proc/signals.h"
 #include "proc/sockets.h"
@@ -19,12 +20,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { EXTRA_VARIABLES = 4 };
+enum { EXTRA_VARIABLES = 6 };
 
 /* What one arbiter, or systemd, tells the next; nobody else should see it. */
 static const char *const private_variables[] = {
-    "GUNICORN_PID", "GUNICORN_FD", "SAOLA_UNLINK_FD", "SAOLA_SYSTEMD",
-    "LISTEN_PID",   "LISTEN_FDS",  "LISTEN_FDNAMES",
+    "GUNICORN_PID", "GUNICORN_FD", "SAOLA_UNLINK_FD", "SAOLA_SYSTEMD",  "SAOLA_LISTENER_ID",
+    LOBBY_VARIABLE, "LISTEN_PID",  "LISTEN_FDS",      "LISTEN_FDNAMES",
 };
 
 static bool
@@ -119,12 +120,18 @@ add_variables(const struct arbiter *a, pid_t arbiter_pid)
     }
     char *fds = sockets_fd_list(a, false);
     char *owned = sockets_fd_list(a, true);
+    char *ids = sockets_id_list(a);
     *end++ = mem_printf("GUNICORN_PID=%d", (int)arbiter_pid);
     *end++ = mem_printf("GUNICORN_FD=%s", fds);
     *end++ = mem_printf("SAOLA_UNLINK_FD=%s", owned);
-    *end = a->systemd ? mem_strdup("SAOLA_SYSTEMD=1") : NULL;
+    *end++ = mem_printf("SAOLA_LISTENER_ID=%s", ids);
+    if (a->systemd) {
+        *end++ = mem_strdup("SAOLA_SYSTEMD=1");
+    }
+    *end = lobby_bequeath(a);
     free(fds);
     free(owned);
+    free(ids);
 }
 
 static NORETURN void
@@ -160,6 +167,7 @@ reexec_start(struct arbiter *a)
         return 0;
     }
     pid_t arbiter_pid = getpid();
+    lobby_expect(a);
     signals_block(&mask);
     pid_t pid = a->host->fork(a->context);
     int err = errno;

@@ -40,10 +40,23 @@ takes_mail(const struct siblings *siblings, uint32_t index)
     return index != siblings->self && (slot_serves(slot) || slot_state(slot) == SLOT_BOOTING);
 }
 
+/* Another arbiter takes what would have to be closed here. */
+static bool
+has_lobby(const struct siblings *siblings)
+{
+    return siblings->mailboxes->lobby_fd >= 0 && slots_lobby(siblings->slots);
+}
+
 bool
 siblings_any(const struct siblings *siblings)
 {
-    if (siblings->over || slots_stopping(siblings->slots)) {
+    if (siblings->over) {
+        return false;
+    }
+    if (has_lobby(siblings)) {
+        return true;
+    }
+    if (slots_stopping(siblings->slots)) {
         return false;
     }
     for (uint32_t i = 0; i < siblings->mailboxes->count; i++) {
@@ -135,14 +148,17 @@ pass(const struct siblings *siblings, const struct parcel *parcel)
     uint64_t after = 0;
     uint32_t index;
     int rc = -ENOENT;
-    if (siblings->over || slots_stopping(siblings->slots)) {
+    if (siblings->over) {
         return rc;
     }
-    while (next_best(siblings, &after, &index)) {
+    while (!slots_stopping(siblings->slots) && next_best(siblings, &after, &index)) {
         rc = give(siblings, index, parcel);
         if (rc != -EAGAIN) {
             break;
         }
+    }
+    if (rc == -ENOENT && has_lobby(siblings)) {
+        rc = parcel->send(parcel, siblings->mailboxes->lobby_fd);
     }
     return rc;
 }

@@ -43,6 +43,18 @@ slots_stopping(const struct slots *slots)
     return atomic_load_explicit(&slots->common->stopping, memory_order_acquire) != 0;
 }
 
+void
+slots_set_lobby(struct slots *slots, bool open)
+{
+    atomic_store(&slots->common->lobby, open);
+}
+
+bool
+slots_lobby(const struct slots *slots)
+{
+    return atomic_load(&slots->common->lobby) != 0;
+}
+
 /* But for its mail, which waits for the next worker. */
 static void
 slot_clear(struct slot *slot)

@@ -122,6 +122,7 @@ struct slot {
 /* What concerns all workers. */
 struct slots_common {
     _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t stopping; /* 1: the server ends; the arbiter's */
+    _Atomic uint32_t lobby; /* 1: the arbiter of an upgrade takes connections; the arbiter's */
     /* 1: some waiting_since_ns may be set. Whoever sets one, sets it; whoever finds none, clears
      * it. */
     _Alignas(SLOT_CACHE_LINE) _Atomic uint32_t any_waiting;
@@ -148,6 +149,10 @@ struct slot *slots_take_at(struct slots *slots, size_t index, uint32_t generatio
 /* Arbiter, before it signals: no worker has a successor any more. */
 void slots_set_stopping(struct slots *slots);
 bool slots_stopping(const struct slots *slots);
+
+/* Arbiter: whether its workers may send to the lobby (lobby.h). */
+void slots_set_lobby(struct slots *slots, bool open);
+bool slots_lobby(const struct slots *slots);
 
 /* Arbiter, once the worker has been reaped (or could not be forked). */
 void slot_release(struct slot *slot);

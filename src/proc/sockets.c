@@ -39,21 +39,37 @@ has_number(const char *list, int number)
     return false;
 }
 
+/* The number that the list begins with; the rest of it in *list. 0: there is none. */
+static uint32_t
+take_number(const char **list)
+{
+    uint64_t number = 0;
+    size_t n = *list ? strcspn(*list, ",") : 0;
+    if (n == 0 || num_from_dec(span_of(*list, n), &number) < 0 || number > UINT32_MAX) {
+        number = 0;
+    }
+    *list = *list ? *list + n + ((*list)[n] == ',') : NULL;
+    return (uint32_t)number;
+}
+
 /* GUNICORN_FD: numbers separated by commas. Its name is Gunicorn's, so that either program can be
  * upgraded to the other. */
 static void
 inherit_list(struct inheritance *inheritance, const char *list)
 {
     const char *owned = getenv("SAOLA_UNLINK_FD");
+    const char *ids = getenv("SAOLA_LISTENER_ID");
     size_t room = strlen(list) / 2 + 1;
 
     inheritance->fds = mem_array(room, sizeof(*inheritance->fds));
     inheritance->unlink = mem_array(room, sizeof(*inheritance->unlink));
+    inheritance->ids = mem_array(room, sizeof(*inheritance->ids));
     while (*list) {
         size_t n = strcspn(list, ",");
         uint64_t fd = 0;
         if (num_from_dec(span_of(list, n), &fd) == 0 && fd <= INT_MAX) {
             inheritance->unlink[inheritance->count] = has_number(owned, (int)fd);
+            inheritance->ids[inheritance->count] = take_number(&ids);
             inheritance->fds[inheritance->count++] = (int)fd;
         }
         list += n + (list[n] == ',');
@@ -70,6 +86,7 @@ inheritance_init(struct inheritance *inheritance, bool from_predecessor)
         inheritance->count = (size_t)count;
         inheritance->fds = mem_array((size_t)count, sizeof(*inheritance->fds));
         inheritance->unlink = mem_array((size_t)count, sizeof(*inheritance->unlink));
+        inheritance->ids = mem_array((size_t)count, sizeof(*inheritance->ids));
         for (int i = 0; i < count; i++) {
             inheritance->fds[i] = SYSTEMD_FIRST_FD + i;
         }
@@ -87,6 +104,7 @@ inheritance_fini(struct inheritance *inheritance)
 {
     free(inheritance->fds);
     free(inheritance->unlink);
+    free(inheritance->ids);
     *inheritance = (struct inheritance){0};
 }
 
@@ -223,6 +241,10 @@ adopt_all(struct arbiter *a, const struct inheritance *inheritance)
             return rc;
         }
         append(a, &listener);
+        if (inheritance->ids[i] != 0) {
+            a->listeners[i].id = inheritance->ids[i];
+            a->last_listener_id = MAX_OF(a->last_listener_id, inheritance->ids[i]);
+        }
     }
     return 0;
 }
@@ -430,6 +452,19 @@ sockets_fd_list(const struct arbiter *a, bool only_owned)
             continue;
         }
         if (buf_printf(&text, "%s%d", text.len > 0 ? "," : "", listener->fd) < 0) {
+            break;
+        }
+    }
+    return join(&text);
+}
+
+char *
+sockets_id_list(const struct arbiter *a)
+{
+    struct buf text;
+    buf_init(&text, FD_LIST_MAX_BYTES);
+    for (size_t i = 0; i < a->listener_count; i++) {
+        if (buf_printf(&text, "%s%u", i > 0 ? "," : "", (unsigned)a->listeners[i].id) < 0) {
             break;
         }
     }

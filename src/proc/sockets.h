@@ -19,7 +19,8 @@ struct inheritance {
     int *fds; /* owned */
     size_t count;
     bool systemd;
-    bool *unlink; /* owned; which files of unix sockets go with this server */
+    bool *unlink;  /* owned; which files of unix sockets go with this server */
+    uint32_t *ids; /* owned; listener.id of each; 0: none */
 };
 
 void inheritance_init(struct inheritance *inheritance, bool from_predecessor);
@@ -41,6 +42,9 @@ char *sockets_describe(const struct arbiter *arbiter) NODISCARD;
 
 /* In the process that becomes the next arbiter: the listeners stay open over exec. */
 void sockets_bequeath(const struct arbiter *arbiter);
+
+/* listener.id of each, in the order of sockets_fd_list(); likewise. */
+char *sockets_id_list(const struct arbiter *arbiter) NODISCARD;
 
 /* The descriptors, separated by commas, of all listeners, or of those whose files are ours to
  * remove; to be released with free(). For the arbiter that replaces this one. */

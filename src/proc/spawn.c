@@ -77,6 +77,7 @@ become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
     fd_close(&a->predecessor_fd);
     close_stacks_of_others(a);
     pidfile_fini(&a->pidfile);
+    lobby_become_worker(a);
     mailboxes_become(&a->mailboxes, slot_index(&a->slots, child->slot));
     child->pid = getpid();
     panic_set_record(child->slot->panic, sizeof(child->slot->panic), child->stacks.fd);

@@ -81,6 +81,9 @@ open_pipes(struct arbiter *a)
         rc = slots_init(&a->slots, (size_t)a->cfg->workers);
     }
     if (rc == 0) {
+        rc = lobby_open(a);
+    }
+    if (rc == 0) {
         a->signal_fd = signals_start();
         rc = MIN_OF(a->signal_fd, 0);
     }

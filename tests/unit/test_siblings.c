@@ -31,6 +31,7 @@ set_up(void **state)
 {
     struct office *office = test_calloc(1, sizeof(*office));
     assert_int_equal(slots_init(&office->slots, WORKERS), 0);
+    mailboxes_init(&office->mailboxes);
     mailboxes_grow(&office->mailboxes, WORKERS, office->slots.count);
     assert_int_equal(mailbox_open(&office->source), 0);
     for (uint32_t i = 0; i < WORKERS; i++) {
@@ -231,6 +232,28 @@ test_mail_that_nobody_can_read_does_not_stay(void **state)
 }
 
 static void
+test_the_lobby_is_for_those_who_have_nobody_else(void **state)
+{
+    struct office *office = *state;
+    struct mailbox lobby;
+    struct siblings nobody = office->siblings;
+    nobody.self = SIBLINGS_NOBODY;
+
+    assert_int_equal(mailbox_open(&lobby), 0);
+    office->mailboxes.lobby_fd = dup(lobby.write_fd);
+    slots_set_stopping(&office->slots);
+    assert_false(siblings_any(&nobody));
+    slots_set_lobby(&office->slots, true);
+    assert_true(siblings_any(&nobody));
+    assert_int_equal(put(&office->mailboxes.items[1]), 0);
+    assert_int_equal(siblings_forward(&nobody, office->mailboxes.items[1].read_fd), 0);
+    assert_true(mailbox_has_mail(lobby.read_fd));
+    slots_set_lobby(&office->slots, false);
+    assert_false(siblings_any(&nobody));
+    mailbox_close(&lobby);
+}
+
+static void
 test_mailboxes_grow_and_are_bounded(void **state)
 {
     struct office *office = *state;
@@ -273,6 +296,7 @@ main(void)
         TEST(test_mail_of_a_dead_worker_goes_to_the_living),
         TEST(test_without_the_living_it_waits_for_the_successor),
         TEST(test_mail_that_nobody_can_read_does_not_stay),
+        TEST(test_the_lobby_is_for_those_who_have_nobody_else),
         TEST(test_mailboxes_grow_and_are_bounded),
         TEST(test_a_worker_keeps_what_it_needs),
     };
