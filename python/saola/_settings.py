@@ -69,8 +69,8 @@ class Setting:
 
     @property
     def own(self) -> bool:
-        """Gunicorn has no such setting."""
-        return self.info is None or self.info["own"]
+        """It is one of Saola's own, which Gunicorn does not have."""
+        return self.info is not None and self.info["own"]
 
     @property
     def value(self) -> Any:

@@ -291,5 +291,10 @@ def validate_file_exists(value: str | None) -> str | None:
 
 
 # A class for each setting of the table: Workers, AccessLogFormat and so on.
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
 globals().update(_settings.CLASSES)
 __all__ += [*_settings.CLASSES, *(name for name in dir() if name.startswith("validate_"))]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -115,4 +116,4 @@ def test_entering_a_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     entered.enter()
     entered.enter()
     assert sys.path == [str(project), "/usr/lib"]
-    assert djangoapp.os.environ["DJANGO_SETTINGS_MODULE"] == "office.settings"
+    assert os.environ["DJANGO_SETTINGS_MODULE"] == "office.settings"
