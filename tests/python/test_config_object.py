@@ -226,7 +226,7 @@ def test_the_names_are_gunicorn_s() -> None:
     ours = vars(saola.config)
     for name, theirs in vars(theirs_module).items():
         if isinstance(theirs, type) and issubclass(theirs, theirs_module.Setting):
-            assert ours[name].name == vars(theirs)["name"]
+            assert ours[name].name == getattr(theirs, "name")  # noqa: B009
             assert issubclass(ours[name], Setting)
         elif getattr(theirs, "__module__", None) == "gunicorn.config" and not name.startswith("_"):
             assert name in {*ours, "SettingMeta"}, name
