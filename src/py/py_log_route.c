@@ -261,7 +261,9 @@ log_route_exception(struct log_route *route, int level, const char *message, PyO
     if (!function) {
         return false;
     }
-    log_route_drain(route);
+    if (pthread_equal(route->main, pthread_self())) {
+        log_route_drain(route);
+    }
     text = PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "backslashreplace");
     if (text) {
         result = call_handling(function, level, text, exception);
