@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -42,14 +43,23 @@ def configure(server: Server, text: str) -> None:
     (server.tmp / "gunicorn.conf.py").write_text(text)
 
 
-def pid_of(server: Server) -> int:
-    return int(server.request("/pid").body)
-
-
-def check_quick(result: Result, seconds: float = 0.1) -> None:
-    """Under a sanitizer the workers are too slow for it to mean something."""
-    if not SANITIZED:
-        result.check_faster_than(seconds)
+def check_latencies(measure: Callable[[], list[Result]], attempts: int = 3) -> None:
+    """Nothing may fail or be closed in any of the attempts, and in one of them no answer may take
+    longer than 100 ms: a machine that does something else delays one now and then in ways that
+    are no stall. Under a sanitizer the workers are too slow for latencies to mean anything."""
+    for left in reversed(range(attempts)):
+        results = measure()
+        for result in results:
+            result.check(at_least=100)
+        try:
+            for result in results:
+                if not SANITIZED:
+                    result.check_faster_than(0.1)
+        except AssertionError:
+            if not left:
+                raise
+        else:
+            return
 
 
 # --- a reload that fails
@@ -97,34 +107,44 @@ def test_a_reload_that_fails_changes_nothing(serve: Serve, broken: str) -> None:
 # --- a slow boot
 
 
+@pytest.mark.timeout(120)
 def test_reload_with_a_slow_boot(serve: Serve) -> None:
-    server, before = start_two(serve)
+    server, _ = start_two(serve)
     boot(server, "time.sleep(3)")
-    with (
-        Load(server.address, connections=8, interval=0.05) as load,
-        Load(server.address, connections=4, interval=0.05, short=True) as short,
-    ):
-        load.wait(answered=50)
-        begun = time.monotonic()
-        server.kill(signal.SIGHUP)
-        server.wait_workers(2, other_than=before)
-        assert time.monotonic() - begun > 5.5, "one after the other"
-        load.wait(answered=50)
-        for result in (load.stop(), short.stop()):
-            check_quick(result.check(at_least=100))
+
+    def measure() -> list[Result]:
+        before = server.wait_workers(2)
+        with (
+            Load(server.address, connections=8, interval=0.05) as load,
+            Load(server.address, connections=4, interval=0.05, short=True) as short,
+        ):
+            load.wait(answered=50)
+            begun = time.monotonic()
+            server.kill(signal.SIGHUP)
+            server.wait_workers(2, other_than=before)
+            assert time.monotonic() - begun > 5.5, "one after the other"
+            load.wait(answered=50)
+            short.wait(answered=50)
+            return [load.stop(), short.stop()]
+
+    check_latencies(measure)
 
 
+@pytest.mark.timeout(120)
 def test_max_requests_with_a_slow_boot(serve: Serve) -> None:
-    server = serve(APP, "--max-requests", "60")
-    boot(server, "time.sleep(3)")
-    with (
-        Load(server.address, connections=5, interval=0.1) as load,
-        Load(server.address, connections=5, interval=0.1, short=True) as short,
-    ):
-        server.wait_log(r"Booting worker with pid: \d+", 3)  # the second one asks as well
-        load.wait(answered=20)
-        for result in (load.stop(), short.stop()):
-            check_quick(result.check(at_least=100))
+    def measure() -> list[Result]:
+        server = serve(APP, "--max-requests", "60")
+        boot(server, "time.sleep(3)")
+        with (
+            Load(server.address, connections=5, interval=0.1) as load,
+            Load(server.address, connections=5, interval=0.1, short=True) as short,
+        ):
+            server.wait_log(r"Booting worker with pid: \d+", 3)  # the second one asks as well
+            load.wait(answered=50)
+            short.wait(answered=50)
+            return [load.stop(), short.stop()]
+
+    check_latencies(measure)
 
 
 @pytest.mark.parametrize("scale", [1, pytest.param(3, marks=pytest.mark.slow)])
@@ -208,7 +228,7 @@ def test_old_workers_are_replaced(serve: Serve) -> None:
     with Load(server.address, connections=4, interval=0.02, short=True) as load:
         poll(lambda: not {*before} & {*server.workers()}, "other workers")
         load.wait(answered=50)
-        check_quick(load.stop().check())
+        load.stop().check()
     lines = server.wait_log(
         r"Worker \(pid:(\d+)\) has been ready for [23]\.\d s \(max_worker_age 2 s"
     )
@@ -222,7 +242,7 @@ def test_workers_that_hold_much_memory_are_replaced(serve: Serve) -> None:
     with Load(server.address, connections=2, interval=0.02, short=True) as load:
         server.wait_workers(1, other_than=[before])
         load.wait(answered=50)
-        check_quick(load.stop().check())
+        load.stop().check()
     (line,) = server.wait_log(rf"Worker \(pid:{before}\) holds (.*) MiB of memory")
     assert 300 < float(line) < 400
 
@@ -333,8 +353,8 @@ def test_a_request_that_cannot_be_interrupted(serve: Serve) -> None:
 
 
 def test_times_beyond_all_measure(serve: Serve) -> None:
-    names = ("timeout", "graceful-timeout", "keep-alive", "boot-timeout", "request-timeout")
-    names += ("max-worker-age", "max-worker-age-jitter")
+    names = ["timeout", "graceful-timeout", "keep-alive", "boot-timeout", "request-timeout"]
+    names += ["max-worker-age", "max-worker-age-jitter"]
     server = serve(APP, *(f"--{name}={2**63 - 1}" for name in names))
     assert server.connect().request("/").body == b"hello\n"
     assert server.terminate() == 0
