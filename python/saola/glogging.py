@@ -27,7 +27,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from saola import _core
-from saola._atoms import JsonFormat, SafeAtoms, TypedAtoms
+from saola._atoms import JsonFormat, TypedAtoms
+from saola._atoms import SafeAtoms as SafeAtoms
 
 if TYPE_CHECKING:
     from datetime import timedelta

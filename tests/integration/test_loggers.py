@@ -293,8 +293,8 @@ def test_dict_goes_before_json_and_json_before_ini(serve: Serve, tmp_path: Path)
     # The defaults propagate to the root logger, which has a handler of its own.
     assert "json Starting saola 0.1.0" in server.log.splitlines()
     assert "json Starting saola 0.1.0" in server.output.splitlines()
-    config = f"import json; logconfig_dict = json.load(open('{tmp_path}/dict'))"
-    server = serve("logs:app", *FORMAT, *args, config=config)
+    text = f"import json; logconfig_dict = json.load(open('{tmp_path}/dict'))"
+    server = serve("logs:app", *FORMAT, *args, config=text)
     assert "dict Starting saola 0.1.0" in server.log.splitlines()
     assert "json" not in server.log
 
