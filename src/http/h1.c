@@ -4,6 +4,8 @@
 #include "base/panic.h"
 #include "http/access.h"
 #include "http/errors.h"
+#include "http/h1_read.h"
+#include "http/h1_state.h"
 #include "http/request.h"
 #include "http/server.h"
 #include "log/limit.h"
@@ -15,7 +17,6 @@
 
 enum {
     JOIN_MAX_BYTES = 64 * 1024, /* responses to pipelined requests are sent together up to here */
-    LINGER_MAX_BYTES = 256 * 1024, /* thrown away before the connection is closed all the same */
     REFUSAL_MAX_BYTES = 16 * 1024, /* an error page */
 };
 
@@ -33,25 +34,6 @@ struct state_handlers {
 
 static const struct state_handlers STATES[H1_STATES];
 
-static struct h1_conn *
-h1_of(struct conn *conn)
-{
-    return CONTAINER_OF(conn, struct h1_conn, conn);
-}
-
-static void
-set_state(struct h1_conn *h1, enum h1_state state)
-{
-    ASSERT(h1->state != H1_CLOSED);
-    h1->state = (uint8_t)state;
-}
-
-static struct span
-peer_name(const struct conn *conn)
-{
-    return span_of(conn->peer_text, conn->peer_text_len);
-}
-
 static void
 release_request(struct h1_conn *h1)
 {
@@ -62,11 +44,10 @@ release_request(struct h1_conn *h1)
 
 /* --- the end of a connection --- */
 
-/* The peer's turn: to send a request, the rest of one, or nothing any more. */
-static void
-wait_for_input(struct h1_conn *h1, enum h1_state state, enum timeout_kind kind)
+void
+h1_wait_for_input(struct h1_conn *h1, enum h1_state state, enum timeout_kind kind)
 {
-    set_state(h1, state);
+    h1_set_state(h1, state);
     conn_timeout_start(&h1->conn, kind);
     http_server_resume(h1->server);
     conn_set_reading(&h1->conn, true); /* last: it may close */
@@ -82,7 +63,7 @@ finish_closing(struct h1_conn *h1)
     }
     h1->conn.transport->shutdown(&h1->conn);
     block_release(&h1->conn.loop->blocks, &h1->conn.in);
-    wait_for_input(h1, H1_LINGERING, TIMEOUT_LINGER);
+    h1_wait_for_input(h1, H1_LINGERING, TIMEOUT_LINGER);
 }
 
 /* Output is queued: what comes next has to wait until the peer has taken it. */
@@ -90,7 +71,7 @@ static void
 wait_for_reader(struct h1_conn *h1, bool closing)
 {
     h1->closing = closing;
-    set_state(h1, H1_SENDING);
+    h1_set_state(h1, H1_SENDING);
     conn_timeout_start(&h1->conn, TIMEOUT_WRITE);
 }
 
@@ -112,9 +93,8 @@ send_rest(struct h1_conn *h1, bool closing)
     return false;
 }
 
-/* Answers a bad request with an error page, and ends the connection. */
-static void
-refuse(struct h1_conn *h1, enum http_error error, struct span detail)
+void
+h1_refuse(struct h1_conn *h1, enum http_error error, struct span detail)
 {
     struct conn *conn = &h1->conn;
     struct buf text;
@@ -141,229 +121,6 @@ refuse(struct h1_conn *h1, enum http_error error, struct span detail)
     }
 }
 
-/* --- reading --- */
-
-static void
-hand_over(struct h1_conn *h1, int64_t complete_ns)
-{
-    struct conn *conn = &h1->conn;
-    struct request *request = h1->request;
-    request->base = block_begin(&conn->in);
-    if (request->spool.fd < 0 && request->body_bytes > 0) {
-        request->body = h1->body.memory.data ? block_begin(&h1->body.memory)
-                                             : request->base + request->head.head_len;
-    }
-    request->start_ns = complete_ns;
-    set_state(h1, H1_RUNNING);
-    conn_timeout_stop(conn);
-    conn_set_reading(conn, false);
-    conn_pin(conn);
-    h1->server->handler.submit(h1->server->handler.context, request);
-}
-
-static void
-submit(struct h1_conn *h1)
-{
-    metric_add(&h1->server->metrics->requests, 1);
-    hand_over(h1, h1->conn.loop->clock.mono_ns);
-}
-
-/* Takes bytes of the body; H1_ERROR: the request has been refused. */
-static enum h1_result
-feed_body(struct h1_conn *h1, struct span data, size_t *ret_used)
-{
-    enum http_error error;
-    struct span detail;
-    enum h1_result result = h1_body_feed(&h1->body, h1->request, data, ret_used, &error, &detail);
-    if (result == H1_ERROR) {
-        refuse(h1, error, detail);
-    }
-    return result;
-}
-
-static void
-read_body(struct h1_conn *h1)
-{
-    struct conn *conn = &h1->conn;
-    ssize_t got = conn_read_scratch(conn);
-    if (got == -EAGAIN) {
-        return;
-    }
-    if (got <= 0) {
-        log_debug("Ignored premature client disconnection.");
-        conn_close(conn);
-        return;
-    }
-    size_t used;
-    struct span data = {conn->loop->scratch, (size_t)got};
-    enum h1_result result = feed_body(h1, data, &used);
-    if (result == H1_MORE) {
-        conn_timeout_start(conn, TIMEOUT_BODY);
-    } else if (result == H1_DONE) {
-        if (used < data.n) {
-            block_append(&conn->loop->blocks, &conn->in, data.p + used, data.n - used);
-        }
-        submit(h1);
-    }
-}
-
-/* The head is complete but the body is not, or it is chunked: takes what has come of it out of
- * `in`, where only the head and later requests remain. */
-static void
-begin_body(struct h1_conn *h1)
-{
-    struct conn *conn = &h1->conn;
-    const struct h1_head *head = &h1->request->head;
-    h1_body_begin(&h1->body, h1->request);
-    set_state(h1, H1_BODY);
-    char *body = block_begin(&conn->in) + head->head_len;
-    struct span data = {body, conn->in.len - head->head_len};
-    size_t used = 0;
-    enum h1_result result = feed_body(h1, data, &used);
-    if (result == H1_ERROR) {
-        return;
-    }
-    memmove(body, body + used, data.n - used);
-    conn->in.len -= (uint32_t)used;
-    if (result == H1_DONE) {
-        submit(h1);
-        return;
-    }
-    wait_for_input(h1, H1_BODY, TIMEOUT_BODY);
-}
-
-static bool
-is_trusted(struct h1_conn *h1)
-{
-    if (!h1->trust_known) {
-        struct span peer = peer_name(&h1->conn);
-        h1->trusted = peer.n == 0 || network_list_has(&h1->server->settings.trusted, peer);
-        h1->trust_known = true;
-    }
-    return h1->trusted;
-}
-
-/* False: the request has been refused. */
-static bool
-apply_policy(struct h1_conn *h1)
-{
-    struct h1_head *head = &h1->request->head;
-    struct span detail = {NULL, 0};
-    enum http_error error = h1_head_apply_policy(
-        head, block_begin(&h1->conn.in), &h1->server->settings.policy, is_trusted(h1), &detail);
-    if (error != HTTP_OK) {
-        refuse(h1, error, detail);
-        return false;
-    }
-    h1->request->https = head->scheme == H1_SCHEME_HTTPS;
-    return true;
-}
-
-static void
-head_complete(struct h1_conn *h1)
-{
-    struct conn *conn = &h1->conn;
-    struct request *request = h1->request;
-    const struct h1_head *head = &request->head;
-    if (!apply_policy(h1)) {
-        return;
-    }
-    if (head->expect_continue) {
-        static const struct span CONTINUE = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
-        conn_put(conn, CONTINUE.p, CONTINUE.n);
-        int rc = conn_flush(conn);
-        if (rc < 0) {
-            conn_fail(conn, rc);
-            return;
-        }
-    }
-    int64_t arrived = (int64_t)conn->in.len - head->head_len;
-    if (head->chunked || head->content_length > arrived) {
-        begin_body(h1);
-        return;
-    }
-    request->body_bytes = MAX_OF(head->content_length, 0);
-    submit(h1);
-}
-
-static void
-refuse_head(struct h1_conn *h1)
-{
-    struct buf detail;
-    buf_init(&detail, REFUSAL_MAX_BYTES);
-    h1_parser_detail(&h1->parser, &h1->server->settings.limits, block_begin(&h1->conn.in), &detail);
-    refuse(h1, h1->parser.error, buf_span(&detail));
-    buf_fini(&detail);
-}
-
-/* Long heads that are not complete would fill the memory if there were many. */
-static bool
-is_too_much(const struct h1_conn *h1)
-{
-    return h1->conn.in.len > HTTP_HEAD_SPARE_BYTES &&
-           h1->conn.loop->blocks.used_bytes > HTTP_BUFFER_BUDGET_BYTES;
-}
-
-static enum h1_result
-parse(struct h1_conn *h1, size_t bytes)
-{
-    if (h1->request == NULL) {
-        h1->request = request_new(h1->server, &h1->conn);
-        h1->request->number = ++h1->requests;
-        h1_parser_init(&h1->parser);
-    }
-    return h1_parse_head(&h1->parser, &h1->server->settings.limits, block_begin(&h1->conn.in),
-                         bytes, &h1->request->head);
-}
-
-/* A request begins, or goes on, with what is in `in`. */
-static void
-parse_head(struct h1_conn *h1)
-{
-    enum h1_result result = parse(h1, h1->conn.in.len);
-    if (LIKELY(result == H1_DONE)) {
-        head_complete(h1);
-    } else if (result == H1_ERROR) {
-        refuse_head(h1);
-    } else if (is_too_much(h1)) {
-        refuse(h1, HTTP_ERR_HEAD_SIZE, SPAN(""));
-    } else if (h1->state != H1_HEAD) {
-        wait_for_input(h1, H1_HEAD, TIMEOUT_HEAD);
-    }
-}
-
-/* WAITING and HEAD. */
-static void
-read_head(struct h1_conn *h1)
-{
-    struct conn *conn = &h1->conn;
-    ssize_t got = conn_read(conn);
-    if (LIKELY(got > 0)) {
-        parse_head(h1);
-    } else if (got == -EAGAIN) {
-        conn_set_reading(conn, true);
-    } else {
-        log_debug("%s", h1->state == H1_HEAD ? "Ignored premature client disconnection."
-                                             : "Closing connection.");
-        conn_close(conn);
-    }
-}
-
-static void
-discard_input(struct h1_conn *h1)
-{
-    ssize_t got = conn_read_scratch(&h1->conn);
-    if (got == -EAGAIN) {
-        return;
-    }
-    if (got > 0) {
-        h1->discarded += (uint32_t)got;
-    }
-    if (got <= 0 || h1->discarded > LINGER_MAX_BYTES) {
-        conn_close(&h1->conn);
-    }
-}
-
 /* --- between requests --- */
 
 /* The connection has nothing to do for the first time, and may be better off somewhere else. */
@@ -381,7 +138,7 @@ static void
 wait_for_request(struct h1_conn *h1)
 {
     /* Also when draining: the peer may have been told keep-alive before that began. */
-    wait_for_input(h1, H1_WAITING, TIMEOUT_KEEPALIVE);
+    h1_wait_for_input(h1, H1_WAITING, TIMEOUT_KEEPALIVE);
     if (UNLIKELY(!h1->placed)) {
         place(h1);
     }
@@ -393,7 +150,7 @@ static void
 go_on_reading(struct h1_conn *h1)
 {
     struct conn *conn = &h1->conn;
-    parse_head(h1);
+    h1_read_on(h1);
     if (!conn_is_open(conn) || conn_pending(conn) == 0) {
         return;
     }
@@ -414,7 +171,7 @@ leave(struct h1_conn *h1)
     if (http_server_ends(h1->server)) {
         return false;
     }
-    set_state(h1, H1_WAITING);
+    h1_set_state(h1, H1_WAITING);
     conn_timeout_start(&h1->conn, h1->conn.in.len > 0 ? TIMEOUT_HEAD : TIMEOUT_KEEPALIVE);
     return heirs->pass(heirs->context, &h1->conn) == 0;
 }
@@ -529,16 +286,16 @@ close_silently(struct h1_conn *h1)
 static void
 refuse_slow(struct h1_conn *h1)
 {
-    refuse(h1, HTTP_ERR_TIMEOUT, SPAN(""));
+    h1_refuse(h1, HTTP_ERR_TIMEOUT, SPAN(""));
 }
 
 static const struct state_handlers STATES[H1_STATES] = {
-    [H1_WAITING] = {"waiting", read_head, ignore, close_silently},
-    [H1_HEAD] = {"head", read_head, ignore, refuse_slow},
-    [H1_BODY] = {"body", read_body, ignore, refuse_slow},
+    [H1_WAITING] = {"waiting", h1_read_head, ignore, close_silently},
+    [H1_HEAD] = {"head", h1_read_head, ignore, refuse_slow},
+    [H1_BODY] = {"body", h1_read_body, ignore, refuse_slow},
     [H1_RUNNING] = {"running", ignore, running_drained, close_silently},
     [H1_SENDING] = {"sending", ignore, sending_drained, close_silently},
-    [H1_LINGERING] = {"lingering", discard_input, ignore, close_silently},
+    [H1_LINGERING] = {"lingering", h1_discard_input, ignore, close_silently},
     [H1_CLOSED] = {"closed", ignore, ignore, ignore},
 };
 
@@ -577,7 +334,7 @@ h1_closed(struct conn *conn)
     if (h1->state != H1_RUNNING) {
         release_request(h1);
     }
-    set_state(h1, H1_CLOSED);
+    h1_set_state(h1, H1_CLOSED);
     http_server_conn_closed(h1->server);
 }
 
@@ -620,7 +377,7 @@ h1_open(struct http_server *server, unsigned listener, int fd, const struct sock
     struct h1_conn *h1 = h1_new(server, listener, fd, peer);
     conn_timeout_start(&h1->conn, TIMEOUT_HEAD);
     /* Most clients send at once: a request that is here already saves a turn of the loop. */
-    read_head(h1);
+    h1_read_head(h1);
     if (h1->state == H1_WAITING && !h1->placed) {
         place(h1);
     }
@@ -629,46 +386,11 @@ h1_open(struct http_server *server, unsigned listener, int fd, const struct sock
 /* --- to and from other workers --- */
 
 void
-h1_resume(struct h1_conn *h1)
-{
-    if (h1->conn.in.len > 0) {
-        set_state(h1, H1_HEAD); /* so that its timeout is left as it is */
-        parse_head(h1);
-        if (h1->state != H1_HEAD) {
-            return;
-        }
-    }
-    /* At once: its time may be up, but not if the peer has said something meanwhile. */
-    read_head(h1);
-}
-
-void
-h1_resume_request(struct h1_conn *h1, size_t head_bytes, int64_t body_bytes, int spool_fd,
-                  int64_t complete_ns)
-{
-    enum h1_result result = parse(h1, head_bytes);
-    struct request *request = h1->request;
-    if (spool_fd >= 0) {
-        request->spool = (struct spool){.fd = spool_fd, .write = body_bytes};
-    }
-    request->body_bytes = body_bytes;
-    if (result == H1_DONE && request->head.head_len == head_bytes) {
-        if (apply_policy(h1)) {
-            hand_over(h1, complete_ns);
-        }
-    } else if (result == H1_ERROR) {
-        refuse_head(h1); /* the limits are not what they were */
-    } else {
-        conn_close(&h1->conn);
-    }
-}
-
-void
 h1_let_go(struct h1_conn *h1)
 {
     if (h1->state == H1_RUNNING) {
         conn_unpin(&h1->conn);
-        set_state(h1, H1_WAITING);
+        h1_set_state(h1, H1_WAITING);
     }
     conn_close(&h1->conn);
 }

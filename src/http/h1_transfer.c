@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "http/h1.h"
 #include "http/h1_message.h"
+#include "http/h1_state.h"
 #include "http/request.h"
 #include "log/limit.h"
 #include "log/log.h"
@@ -25,12 +26,6 @@ enum {
     ADOPT_BATCH = 16, /* connections taken over in one go */
     PARTS_MAX = 4,    /* of a message: the fixed part, head, body, rest */
 };
-
-static struct h1_conn *
-h1_of(struct conn *conn)
-{
-    return CONTAINER_OF(conn, struct h1_conn, conn);
-}
 
 /* --- away --- */
 
