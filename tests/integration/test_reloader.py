@@ -10,7 +10,7 @@ import pytest
 from client import Response
 from conftest import Serve
 from procs import poll
-from server import Server
+from server import SANITIZED, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -144,6 +144,7 @@ def test_preload_app_makes_way(serve: Serve, tmp_path: Path) -> None:
     wait_body(server, b"site other")
 
 
+@pytest.mark.skipif(SANITIZED, reason="every line of Python is printed, and takes long enough")
 def test_spew(serve: Serve) -> None:
     server = serve("basic:app", "--spew")
     server.request("/echo", method="POST", body=b"x")
