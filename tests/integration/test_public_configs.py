@@ -59,6 +59,8 @@ def test_django(start: Start) -> None:
     server.wait_log("Server is ready. Spawning workers")
     workers = server.wait_workers(2)
     server.wait_log(r"Worker spawned \(pid: \d+\)", 2)
+    server.wait_log(r"Worker initialized \(pid: \d+\)", 2)
+    server.allow("failed to boot")  # it may not have said yet that it is ready
     assert server.request("/").status == 200
     poll(lambda: '"GET / HTTP/1.1" 200' in server.output, "an access line")
     server.kill(signal.SIGINT, workers[0])

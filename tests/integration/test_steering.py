@@ -148,7 +148,7 @@ def post_fork(server, worker):
         worker.log.info("in a worker: %s", error)
 """
     server = serve(config=config)
-    server.allow("was sent SIG")
+    server.allow("was sent SIG", "failed to boot")  # the worker may not be ready yet
     workers = server.wait_workers(2)
     server.wait_log("in a worker: no arbiter is running in this process", 2)
     server.kill(signal.SIGKILL, workers[0])
