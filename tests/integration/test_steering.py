@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Serve
 from procs import poll
-from server import Server
+from server import Ready, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -38,7 +38,7 @@ App().run()
 """
 
 
-def embed(serve: Serve, tmp_path: Path, methods: str, ready: str = "answer") -> Server:
+def embed(serve: Serve, tmp_path: Path, methods: str, ready: Ready = "answer") -> Server:
     file = tmp_path / "embedded.py"
     indented = "".join(f"    {line}\n" for line in methods.strip("\n").splitlines())
     file.write_text(EMBEDDED.format(methods=indented))

@@ -120,7 +120,7 @@ class Chaos:
 
     # --- acting
 
-    def signal(self, sig: signal.Signals) -> None:
+    def send_signal(self, sig: signal.Signals) -> None:
         os.kill(self.arbiter, sig)
 
     def boot(self, code: str) -> None:
@@ -151,17 +151,17 @@ class Chaos:
 
     def reload(self) -> None:
         self.workers = WORKERS
-        self.signal(signal.SIGHUP)
+        self.send_signal(signal.SIGHUP)
 
     def more(self) -> None:
         if self.workers < WORKERS_MAX:
             self.workers += 1
-            self.signal(signal.SIGTTIN)
+            self.send_signal(signal.SIGTTIN)
 
     def fewer(self) -> None:
         if self.workers > 2:
             self.workers -= 1
-            self.signal(signal.SIGTTOU)
+            self.send_signal(signal.SIGTTOU)
 
     def term(self) -> None:
         self.end_worker(signal.SIGTERM)
@@ -193,13 +193,13 @@ class Chaos:
     def start_upgrade(self) -> int:
         """The pid of the new arbiter."""
         self.settle()  # a USR2 in the middle of a reload is served after it, and may take long
-        self.signal(signal.SIGUSR2)
+        self.send_signal(signal.SIGUSR2)
         return int(poll(lambda: self.read(self.second), "a second pid file", 60.0))
 
     def upgrade(self) -> None:
         new, old = self.start_upgrade(), self.arbiter
         poll(lambda: self.ready(new), "a worker of the new arbiter", 60.0)
-        self.signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
         poll(lambda: self.gone(old), "the old arbiter has gone", 60.0)
         poll(lambda: self.read(self.pidfile) == f"{new}\n", "the promotion", 60.0)
         self.arbiter = new
@@ -209,7 +209,7 @@ class Chaos:
         self.settle()
         self.boot(FAILING_BOOT)
         before = self.count("The arbiter of the upgrade .* has ended")
-        self.signal(signal.SIGUSR2)
+        self.send_signal(signal.SIGUSR2)
         self.wait_log("The arbiter of the upgrade .* has ended", before + 1)
         self.boot("")
 
