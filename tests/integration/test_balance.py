@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 import pytest
-from client import Address, Connection
+from client import Address, Connection, build_request
 from conftest import Serve
 from load import Load, Result, percentile
 from procs import descriptors, poll
@@ -22,12 +23,36 @@ def sockets(pid: int) -> int:
     return descriptors(pid)["socket"]
 
 
+def start(serve: Serve, binds: Sequence[str] = ("tcp",)) -> Server:
+    """A server all of whose workers have answered a request."""
+    server = serve("mixed:app", "--keep-alive", "60", binds=binds, workers=WORKERS)
+    pids: set[bytes] = set()
+
+    def all_answer() -> bool:
+        """A worker that is busy takes no new connection, so it is another one's."""
+        connections = [Connection(server.address) for _ in range(WORKERS)]
+        for connection in connections:
+            connection.send(build_request("/50", close=True))
+        pids.update(connection.read_response().body for connection in connections)
+        for connection in connections:
+            connection.close()
+        return len(pids) == WORKERS
+
+    poll(all_answer, lambda: f"answers of {WORKERS} workers: {pids}")
+    return server
+
+
 class Spread:
     """How many connections each worker has, beyond the sockets that it always has."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.own = {pid: sockets(pid) for pid in server.wait_workers(WORKERS)}
+
+        def settled() -> bool:
+            self.own = {pid: sockets(pid) for pid in server.wait_workers(WORKERS)}
+            return len({*self.own.values()}) == 1
+
+        poll(settled, lambda: f"as many sockets in every worker: {self.own}")
 
     def now(self) -> list[int]:
         return sorted(sockets(pid) - own for pid, own in self.own.items())
@@ -49,17 +74,17 @@ def check_spread(server: Server, address: Address, count: int, ask: bool) -> Non
 
 @pytest.mark.parametrize("bind", ["tcp", "unix"])
 def test_connections_that_have_asked_once_spread(serve: Serve, bind: str) -> None:
-    server = serve("mixed:app", "--keep-alive", "60", binds=[bind], workers=WORKERS)
+    server = start(serve, [bind])
     check_spread(server, server.address, 32, ask=True)
 
 
 def test_connections_that_are_silent_spread(serve: Serve) -> None:
-    server = serve("mixed:app", "--keep-alive", "60", workers=WORKERS)
+    server = start(serve)
     check_spread(server, server.address, 32, ask=False)
 
 
 def test_connections_to_several_addresses_spread(serve: Serve) -> None:
-    server = serve("mixed:app", "--keep-alive", "60", binds=["tcp", "unix"], workers=WORKERS)
+    server = start(serve, ["tcp", "unix"])
     spread = Spread(server)
     connections: list[Connection] = []
     for number in range(16):
@@ -73,7 +98,7 @@ def test_connections_to_several_addresses_spread(serve: Serve) -> None:
 
 
 def test_connections_opened_at_once_spread(serve: Serve) -> None:
-    server = serve("mixed:app", "--keep-alive", "60", workers=WORKERS)
+    server = start(serve)
     spread = Spread(server)
     with Load(server.address, connections=32, interval=0.1) as load:
         poll(
@@ -135,7 +160,7 @@ def tail(result: Result, slack: float) -> str:
 @pytest.mark.skipif(SANITIZED, reason="latencies")
 @pytest.mark.parametrize(("rate", "seed"), [(100, 35), (200, 8)])
 def test_fast_requests_do_not_wait_behind_slow_ones(serve: Serve, rate: int, seed: int) -> None:
-    server = serve("mixed:app", "--keep-alive", "60", workers=WORKERS)
+    server = start(serve)
     result = measure(server, rate, 5.0, seed)
     assert not tail(result, 0.02)
 
@@ -144,6 +169,6 @@ def test_fast_requests_do_not_wait_behind_slow_ones(serve: Serve, rate: int, see
 @pytest.mark.skipif(SANITIZED, reason="latencies")
 @pytest.mark.parametrize("rate", [100, 200])
 def test_the_tail_is_that_of_one_queue(serve: Serve, rate: int) -> None:
-    server = serve("mixed:app", "--keep-alive", "60", workers=WORKERS)
+    server = start(serve)
     result = measure(server, rate, 60.0, 1)
     assert not tail(result, 0.0)
