@@ -259,14 +259,17 @@ static int
 name_server(struct py_worker *worker)
 {
     PyObject *identity = PyImport_ImportModule("saola._identity");
-    if (identity) {
-        worker->server = PyObject_CallMethod(identity, "server", NULL);
-        worker->server_software = PyObject_CallMethod(identity, "server_software", NULL);
-        Py_DECREF(identity);
+    /* One after the other: a signal handler may have raised in the first. */
+    worker->server = identity ? PyObject_CallMethod(identity, "server", NULL) : NULL;
+    worker->server_software =
+        worker->server ? PyObject_CallMethod(identity, "server_software", NULL) : NULL;
+    Py_XDECREF(identity);
+    if (!worker->server_software) {
+        return -1;
     }
     Py_ssize_t n = 0;
-    const char *text = worker->server ? PyUnicode_AsUTF8AndSize(worker->server, &n) : NULL;
-    if (!text || !worker->server_software) {
+    const char *text = PyUnicode_AsUTF8AndSize(worker->server, &n);
+    if (!text) {
         return -1;
     }
     worker_set_server_token(&worker->core, span_of(text, (size_t)n));

@@ -70,7 +70,10 @@ def test_changed_module(serve: Serve, tmp_path: Path, engine: str) -> None:
 
 def test_every_worker_restarts(serve: Serve, tmp_path: Path) -> None:
     write(tmp_path)
-    server = start(serve, tmp_path, "--workers", "3", config="")
+    config = "def post_worker_init(worker): worker.log.info('loaded')\n"
+    args = ("site_:app", "--reload", "--pythonpath", str(tmp_path))
+    server = serve(*args, config=config, workers=3)
+    server.wait_log("loaded", 3)
     old = server.wait_workers(3)
     (tmp_path / "parts.py").write_text("TEXT = b'other'\n")
     server.wait_workers(3, other_than=old)
