@@ -4,14 +4,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from saola import _identity
-from saola.stacks import StacksAction
 
 if TYPE_CHECKING:
     from saola._settings import Setting
+
+
+class StacksAction(argparse.Action):
+    """`--stacks`, whose work is in a module that no server needs."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        from saola.stacks import print_stacks
+
+        print_stacks(parser, str(values))
 
 
 class Parser(argparse.ArgumentParser):

@@ -12,9 +12,8 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, NoReturn
 
 from saola import _core
 
@@ -25,23 +24,15 @@ class StacksError(Exception):
     """There is no such server, or it does not answer; the text is for the user."""
 
 
-class StacksAction(argparse.Action):
-    """Prints the stacks and ends the program, as --version does."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        try:
-            with ask(find_arbiter(str(values))) as answer:
-                shutil.copyfileobj(answer, sys.stdout.buffer)
-                sys.stdout.flush()
-        except (StacksError, OSError) as error:
-            parser.exit(1, f"{parser.prog}: error: {error}\n")
-        parser.exit()
+def print_stacks(parser: argparse.ArgumentParser, target: str) -> NoReturn:
+    """Prints the stacks of that server's workers and ends the program, as --version does."""
+    try:
+        with ask(find_arbiter(target)) as answer:
+            shutil.copyfileobj(answer, sys.stdout.buffer)
+            sys.stdout.flush()
+    except (StacksError, OSError) as error:
+        parser.exit(1, f"{parser.prog}: error: {error}\n")
+    parser.exit()
 
 
 def find_arbiter(target: str) -> int:

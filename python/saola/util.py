@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import fcntl
 import html
 import importlib
-import importlib.metadata
 import inspect
 import os
 import pwd
@@ -118,6 +116,8 @@ def _load_dotted(uri: str, section: str) -> Any:
 
 
 def _load_entry_point(distribution: str, section: str, name: str) -> Any:
+    import importlib.metadata  # takes longer than all of Saola to import
+
     for entry in importlib.metadata.distribution(distribution).entry_points:
         if entry.group == section and entry.name == name:
             return entry.load()
@@ -141,6 +141,8 @@ def is_hoppish(header: str) -> bool:
 
 def http_date(timestamp: float | None = None) -> str:
     """The time, now unless given, as HTTP writes it."""
+    import email.utils  # which brings all of email along
+
     return email.utils.formatdate(timestamp, usegmt=True)
 
 
