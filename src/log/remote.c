@@ -60,6 +60,10 @@ remote_open_host(struct remote *remote, int type, const char *host, unsigned por
 {
     char number[16];
     int error = 0;
+    if (port > UINT16_MAX) { /* getaddrinfo() would take part of it */
+        *ret_error = mem_printf("%s: there is no port %u", host, port);
+        return -EADDRNOTAVAIL;
+    }
     (void)snprintf(number, sizeof(number), "%u", port);
     struct addrinfo *found = resolve(type, host, number, &error);
     if (!found) {

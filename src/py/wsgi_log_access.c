@@ -143,8 +143,7 @@ refused(void *context, const struct request *request, int status)
     note->note =
         (struct log_note){.deliver = deliver, .release = release, .function = &route->refused};
     note->head = *head;
-    note->head.items = mem_array(head->count, sizeof(struct h1_header));
-    memcpy(note->head.items, head->items, head->count * sizeof(struct h1_header));
+    note->head.items = mem_dup(head->items, head->count * sizeof(struct h1_header));
     note->bytes = mem_dup(request->base, bytes_used(head));
     note->peer_len = MIN_OF(peer.n, sizeof(note->peer));
     memcpy(note->peer, peer.p, note->peer_len);

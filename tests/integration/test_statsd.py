@@ -150,8 +150,11 @@ def test_nobody_listens(serve: Serve, config: str) -> None:
     assert server.request("/").status == 200
 
 
-def test_a_host_that_does_not_exist(serve: Serve) -> None:
+@pytest.mark.parametrize("config", ["", SUBCLASS], ids=["core", "subclass"])
+@pytest.mark.parametrize("host", ["no.such.host.invalid:8125", "a..b:8125", "127.0.0.1:99999"])
+def test_a_host_that_does_not_exist(serve: Serve, host: str, config: str) -> None:
     """No metrics, but a server."""
-    server = serve("logs:app", "--statsd-host", "no.such.host.invalid:8125")
-    server.wait_log("No metrics are sent: no.such.host.invalid: ")
+    server = serve("logs:app", "--statsd-host", host, config=config)
+    if not config:
+        server.wait_log(f"No metrics are sent: {host.partition(':')[0]}: ")
     assert server.request("/").status == 200

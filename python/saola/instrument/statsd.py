@@ -129,7 +129,7 @@ def _connect(address: str | tuple[str, int]) -> socket.socket | None:
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         sock.connect(address)
-    except OSError:
+    except (OSError, OverflowError, UnicodeError):  # the latter two: no such port, no such name
         sock.close()
         return None
     return sock
