@@ -163,7 +163,7 @@ go_on_reading(struct h1_conn *h1)
     }
 }
 
-/* The server drains: somebody else may go on with the connection. */
+/* The server drains: somebody else may go on with the connection. False: it stays here. */
 static bool
 leave(struct h1_conn *h1)
 {
@@ -173,7 +173,9 @@ leave(struct h1_conn *h1)
     }
     h1_set_state(h1, H1_WAITING);
     conn_timeout_start(&h1->conn, h1->conn.in.len > 0 ? TIMEOUT_HEAD : TIMEOUT_KEEPALIVE);
-    return heirs->pass(heirs->context, &h1->conn) == 0;
+    int rc = heirs->pass(heirs->context, &h1->conn);
+    (void)rc; /* it is closed here if somebody else has it, and if the peer is gone */
+    return !conn_is_open(&h1->conn);
 }
 
 static void

@@ -763,6 +763,38 @@ test_draining_finishes_and_gives_away(void **state)
     assert_null(strstr(w->reply, "Connection: close"));
 }
 
+/* Says nothing until the response is complete. */
+static void
+answer_briefly(void *context, struct request *request)
+{
+    struct side *side = context;
+    struct response_head head = {SPAN("200 OK"), NULL, 0};
+    size_t field;
+    side->calls++;
+    assert_int_equal(response_start(request, &head, &field), 0);
+    response_finish(request);
+    request_done(request);
+}
+
+/* The first response is kept back for the second, so that only giving the connection away shows
+ * that nobody is there: nothing must go on with it. */
+static void
+test_draining_when_the_peer_is_gone(void **state)
+{
+    struct world *w = *state;
+    w->from.executor.application.call = answer_briefly;
+    client_sends(w, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
+    half_turn(&w->from);
+    drain(&w->from, &w->to.mailbox);
+    shutdown(w->client, SHUT_RDWR);
+    w->from.executor.executor.ops->turn(&w->from.executor.executor);
+    assert_int_equal(w->from.server.n_conns, 0);
+    assert_int_equal(w->from.calls, 1);
+    turn(&w->from);
+    turn(&w->to);
+    assert_int_equal(w->to.calls, 0);
+}
+
 static void
 test_draining_waits_for_room(void **state)
 {
@@ -1021,6 +1053,7 @@ main(void)
         TEST(test_timeouts_stay_in_order),
         TEST(test_draining_gives_away_what_waits),
         TEST(test_draining_finishes_and_gives_away),
+        TEST(test_draining_when_the_peer_is_gone),
         TEST(test_draining_waits_for_room),
         TEST(test_without_heirs_the_connection_closes),
         TEST(test_the_standby_takes_over_connections),
