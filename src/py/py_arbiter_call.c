@@ -148,25 +148,26 @@ system_exit_code(PyObject *exception)
     return result;
 }
 
-/* The exit code of a HaltServer, whose reason the log is to show; 0: it is something else. */
-static int
-halt_code(struct arbiter *a)
+/* Whether it is a HaltServer, whose exit code is wanted and whose reason the log is to show. */
+static bool
+is_halt(struct arbiter *a, int *ret_code)
 {
     PyObject *exception = py_raised_take();
     PyObject *code = PyObject_GetAttrString(exception, "exit_status");
     PyObject *reason = code ? PyObject_GetAttrString(exception, "reason") : NULL;
     const char *text = reason && PyUnicode_Check(reason) ? PyUnicode_AsUTF8(reason) : NULL;
-    long number = text && PyLong_Check(code) ? PyLong_AsLong(code) : 0;
+    bool halt = text && PyLong_Check(code);
 
-    PyErr_Clear();
-    if (number != 0) {
+    if (halt) {
+        *ret_code = (int)(PyLong_AsLong(code) & 0xff);
         free(a->reason);
         a->reason = mem_strdup(text);
     }
+    PyErr_Clear();
     Py_XDECREF(reason);
     Py_XDECREF(code);
     py_raised_put(exception);
-    return (int)(number & 0xff);
+    return halt;
 }
 
 int
@@ -186,8 +187,8 @@ int
 py_arbiter_report(void *context)
 {
     struct py_arbiter *py = context;
-    int code = halt_code(&py->core);
-    if (code != 0) {
+    int code = 0;
+    if (is_halt(&py->core, &code)) {
         PyErr_Clear();
         return code;
     }
