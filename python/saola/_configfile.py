@@ -18,7 +18,7 @@ import tokenize
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from saola import util
 
@@ -114,7 +114,12 @@ def _bound(statement: ast.stmt) -> list[str]:
     else:
         return []
     names = (node for target in targets for node in ast.walk(target))
-    return [node.id for node in names if isinstance(node, ast.Name)]
+    return [node.id for node in names if _is_stored(node)]
+
+
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    """Not merely used, as the index of what is assigned to."""
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 # Names that are no settings. ----------------------------------------------------------------------

@@ -409,6 +409,7 @@ STRICT = [
     ("for each in 'ab': workers = ord(each)", None),
     ("with open('gunicorn.conf.py') as file: workers = len(file.read())", None),
     ("x = 1; del x", None),
+    ("from string import digits; _counts = {}; _counts[digits] = 1", None),
 ]
 
 
