@@ -31,6 +31,14 @@ mailbox_close(struct mailbox *mailbox)
     fd_close(&mailbox->write_fd);
 }
 
+/* What a full mailbox is to the kernel: among others, more descriptors on their way than the user
+ * may have, wherever they are going. */
+static int
+send_error(int error)
+{
+    return error == ENOBUFS || error == ETOOMANYREFS ? -EAGAIN : -error;
+}
+
 int
 mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned n_fds)
 {
@@ -57,7 +65,7 @@ mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned
             return 0;
         }
         if (errno != EINTR) {
-            return errno == ENOBUFS ? -EAGAIN : -errno;
+            return send_error(errno);
         }
     }
 }
@@ -71,7 +79,7 @@ mailbox_nudge(int fd)
             return 0;
         }
         if (errno != EINTR) {
-            return errno == ENOBUFS ? -EAGAIN : -errno;
+            return send_error(errno);
         }
     }
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -137,6 +138,30 @@ test_a_full_mailbox_says_so(void **state)
     assert_int_equal(put(&desk->in, desk->bytes, MAILBOX_BYTES_MAX), 0);
 }
 
+/* A user without privileges may not have more descriptors in sockets than open: that too is over
+ * as soon as somebody reads. */
+static void
+test_many_descriptors_on_their_way(void **state)
+{
+    struct desk *desk = *state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rlimit few = {16, 16};
+        int rc = 0;
+        if ((geteuid() == 0 && setuid(65534) < 0) || setrlimit(RLIMIT_NOFILE, &few) < 0) {
+            _exit(0); /* not possible here */
+        }
+        while (rc == 0) {
+            rc = put(&desk->in, "abc", 3);
+        }
+        _exit(rc == -EAGAIN ? 0 : -rc);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void
 test_what_was_not_read_goes_with_the_mailbox(void **state)
 {
@@ -251,6 +276,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_message_is_whole),
         TEST(test_a_full_mailbox_says_so),
+        TEST(test_many_descriptors_on_their_way),
         TEST(test_what_was_not_read_goes_with_the_mailbox),
         TEST(test_a_message_that_does_not_fit_is_thrown_away),
         TEST(test_forged_messages),
