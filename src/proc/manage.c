@@ -394,9 +394,10 @@ static int64_t
 count_missing(const struct arbiter *a, const struct census *n)
 {
     int64_t missing = a->target - n->current;
+    int64_t batch = MIN_OF(a->cfg->reload_batch, INT32_MAX);
 
-    if (a->cfg->reload_batch > 0) {
-        missing = MIN_OF(missing, a->target + a->cfg->reload_batch - n->current - n->outdated);
+    if (batch > 0) {
+        missing = MIN_OF(missing, a->target + batch - n->current - n->outdated);
     }
     if (n->current == n->booting) {
         missing = MIN_OF(missing, PIONEERS_MAX - n->booting);

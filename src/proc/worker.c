@@ -119,7 +119,8 @@ choose_max_requests(const struct config *cfg)
     if (cfg->max_requests <= 0) {
         return 0;
     }
-    return cfg->max_requests + random_up_to(cfg->max_requests_jitter);
+    int64_t more = random_up_to(cfg->max_requests_jitter);
+    return cfg->max_requests < INT64_MAX - more ? cfg->max_requests + more : INT64_MAX;
 }
 
 /* --- what the parts call --- */

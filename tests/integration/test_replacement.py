@@ -352,9 +352,10 @@ def test_a_request_that_cannot_be_interrupted(serve: Serve) -> None:
     stuck.read_to_end()
 
 
-def test_times_beyond_all_measure(serve: Serve) -> None:
+def test_numbers_beyond_all_measure(serve: Serve) -> None:
     names = ["timeout", "graceful-timeout", "keep-alive", "boot-timeout", "request-timeout"]
-    names += ["max-worker-age", "max-worker-age-jitter"]
+    names += ["max-worker-age", "max-worker-age-jitter", "max-requests", "max-requests-jitter"]
+    names += ["reload-batch", "worker-connections", "max-worker-rss"]
     server = serve(APP, *(f"--{name}={2**63 - 1}" for name in names))
     assert server.connect().request("/").body == b"hello\n"
     assert server.terminate() == 0
