@@ -128,6 +128,18 @@ def test_what_is_imported_is_not_offered(tmp_path: Path) -> None:
     assert text.endswith("whose callables are wsgi. Did you mean 'imports_app:wsgi'?")
 
 
+def test_what_cannot_be_asked_is_not_offered(tmp_path: Path) -> None:
+    (tmp_path / "proxy_app.py").write_text(
+        "class _Proxy:\n"
+        "    def __call__(self): ...\n"
+        "    def __getattr__(self, name): raise RuntimeError('no request')\n"
+        "request = _Proxy()\n"
+        "def app(environ, start_response): ...\n"
+    )
+    text = told("proxy_app", AppImportError)
+    assert text.endswith("whose callables are app. Did you mean 'proxy_app:app'?")
+
+
 @pytest.mark.parametrize(
     ("source", "hint"),
     [

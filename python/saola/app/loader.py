@@ -109,8 +109,11 @@ def _likely(name: str, found: list[str]) -> str | None:
 def _may_be_app(module: ModuleType, name: str, value: Any) -> bool:
     if name.startswith("_") or not callable(value):
         return False
-    if isinstance(value, type) or hasattr(value, "__code__"):
-        return getattr(value, "__module__", None) == module.__name__
+    try:
+        if isinstance(value, type) or hasattr(value, "__code__"):
+            return getattr(value, "__module__", None) == module.__name__
+    except Exception:
+        return False  # a proxy of what is not there now, such as Flask's request
     return True  # an object that can be called, such as those of frameworks
 
 
