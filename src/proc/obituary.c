@@ -2,6 +2,7 @@
 #include "proc/obituary.h"
 
 #include "base/clock.h"
+#include "config/config.h"
 #include "log/log.h"
 #include "log/quote.h"
 #include "proc/arbiter.h"
@@ -228,6 +229,15 @@ level_of(int signal_number)
     }
 }
 
+/* The reloader, a thread of the worker, has sent it TERM, and has said so in the log. */
+static bool
+is_reloaded(const struct arbiter *a, const struct child *child)
+{
+    const struct obituary_signal *signal = &child->signal;
+    return a->cfg->reload && signal->seen != 0 && signal->number == SIGTERM &&
+           signal->pid == child->pid;
+}
+
 /* It was told to go and has gone, by itself or by the default effect of the signal. */
 static bool
 has_obeyed(const struct arbiter *a, const struct child *child, int status)
@@ -239,7 +249,8 @@ has_obeyed(const struct arbiter *a, const struct child *child, int status)
     if (number != 0) {
         return (number == SIGTERM || number == SIGQUIT) && was_sent(child, number);
     }
-    return a->phase != ARBITER_RUNNING || was_sent(child, SIGTERM) || was_sent(child, SIGQUIT);
+    return a->phase != ARBITER_RUNNING || was_sent(child, SIGTERM) || was_sent(child, SIGQUIT) ||
+           is_reloaded(a, child);
 }
 
 static void

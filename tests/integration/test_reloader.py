@@ -79,6 +79,8 @@ def test_every_worker_restarts(serve: Serve, tmp_path: Path) -> None:
     server.wait_workers(3, other_than=old)
     assert len(server.wait_log("Worker reloading: ", 3)) == 3
     wait_body(server, b"other")
+    assert server.terminate() == 0
+    assert ") ended: " not in server.log  # no obituary: everybody knows why they went
 
 
 def test_request_in_progress_is_finished(serve: Serve, tmp_path: Path) -> None:
