@@ -486,7 +486,9 @@ def _apply(config: dict[str, Any]) -> None:
     try:
         logging.config.dictConfig({**CONFIG_DEFAULTS, **config})
     except (AttributeError, ImportError, ValueError, TypeError) as error:
-        raise RuntimeError(str(error)) from None
+        # Behind "Unable to configure root logger" is the reason: the handler that is not there.
+        reason = f": {error.__cause__}" if error.__cause__ else ""
+        raise RuntimeError(f"{error}{reason}") from None
 
 
 def _read_json(path: str) -> dict[str, Any]:

@@ -305,7 +305,11 @@ def test_dict_goes_before_json_and_json_before_ini(serve: Serve, tmp_path: Path)
         (["--log-config", "/no/such"], "", "Error: log config '/no/such' not found"),
         (["--log-config-json", "bad.json"], "open('bad.json', 'w').write('{')", "Expecting "),
         ([], "logconfig_dict = {'version': 2}", "Unsupported version: 2"),
-        ([], "logconfig_dict = {'root': {'handlers': ['x']}}", "Unable to configure root logger"),
+        (
+            [],
+            "logconfig_dict = {'root': {'handlers': ['x']}}",
+            "Unable to configure root logger: Unable to add handler 'x'",
+        ),
         (["--error-logfile", "/no/such/file"], "", "Error: '/no/such/file' isn't writable ["),
         (["--access-logfile", "/no/such/file"], "", "Error: '/no/such/file' isn't writable ["),
     ],
