@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIDFILE_MODE = 0644, PIDFILE_TEXT_MAX = 32 };
+enum { PIDFILE_MODE = 0644, PIDFILE_TEXT_MAX = 32, CLAIM_ATTEMPTS = 10 };
 
 /* The number in the file, or 0 if there is none. */
 static pid_t
@@ -75,25 +76,96 @@ check_directory(const char *path, char **ret_error)
     return rc;
 }
 
+/* A complete file beside its final place. */
 static int
-write_file(const char *path, char **ret_error)
+write_temporary(char *path)
 {
-    char *temporary = mem_printf("%s.XXXXXX", path);
     char text[PIDFILE_TEXT_MAX];
     int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    int rc = fd < 0 ? -errno : fd_write_all(fd, text, (size_t)n);
-
-    if (rc == 0 && (fchmod(fd, PIDFILE_MODE) < 0 || rename(temporary, path) < 0)) {
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    int rc = fd_write_all(fd, text, (size_t)n);
+    if (rc == 0 && fchmod(fd, PIDFILE_MODE) < 0) {
         rc = -errno;
     }
     if (rc < 0) {
-        *ret_error = mem_printf("Can't create pidfile '%s': %s", path, strerror(-rc));
-        if (fd >= 0) {
-            unlink(temporary);
-        }
+        unlink(path);
     }
     fd_close(&fd);
+    return rc;
+}
+
+static bool
+is_same_file(int fd, const char *path)
+{
+    struct stat held;
+    struct stat named;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino &&
+           held.st_dev == named.st_dev;
+}
+
+/* Puts the new file where another one is, open as `old`. Whoever replaces a file has its lock, so
+ * of two servers that find the same stale one only one does. -EAGAIN: it is another file by now. */
+static int
+replace(int old, const char *temporary, const char *path, pid_t *ret_owner)
+{
+    if (flock(old, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        return -EBUSY; /* any other error: there are no locks on this file system */
+    }
+    if (!is_same_file(old, path)) {
+        return -EAGAIN;
+    }
+    pid_t owner = pidfile_owner(path);
+    if (owner != 0 && owner != getpid()) {
+        *ret_owner = owner;
+        return -EEXIST;
+    }
+    return rename(temporary, path) < 0 ? -errno : 0;
+}
+
+/* Gives the temporary file its name, unless a living process has it: -EEXIST. */
+static int
+claim(const char *temporary, const char *path, pid_t *ret_owner)
+{
+    int rc = -EAGAIN;
+    for (int i = 0; i < CLAIM_ATTEMPTS && rc == -EAGAIN; i++) {
+        int old = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (old >= 0) {
+            rc = replace(old, temporary, path, ret_owner);
+            close(old);
+        } else if (errno != ENOENT) {
+            rc = -errno;
+        } else {
+            rc = link(temporary, path) < 0 ? -errno : 0;
+            rc = rc == -EEXIST ? -EAGAIN : rc;
+        }
+        if (rc == -EPERM || rc == -EOPNOTSUPP) { /* a file system without hard links */
+            rc = rename(temporary, path) < 0 ? -errno : 0;
+        }
+    }
+    unlink(temporary); /* renamed already, or a second name */
+    return rc;
+}
+
+static int
+write_file(const char *path, const char *shown, char **ret_error)
+{
+    pid_t owner = 0;
+    char *temporary = mem_printf("%s.XXXXXX", path);
+    int rc = write_temporary(temporary);
+    if (rc == 0) {
+        rc = claim(temporary, path, &owner);
+    }
+    if (rc == -EEXIST) {
+        *ret_error =
+            mem_printf("Already running on PID %d (or pid file '%s' is stale)", (int)owner, shown);
+    } else if (rc == -EBUSY || rc == -EAGAIN) {
+        *ret_error = mem_printf("Another server takes the pid file '%s' at this moment", shown);
+    } else if (rc < 0) {
+        *ret_error = mem_printf("Can't create pidfile '%s': %s", path, strerror(-rc));
+    }
     free(temporary);
     return rc;
 }
@@ -102,19 +174,9 @@ int
 pidfile_create(struct pidfile *pidfile, const char *path, char **ret_error)
 {
     char *full = absolute(path);
-    pid_t owner = pidfile_owner(full);
-    int rc = 0;
-
-    if (owner != 0 && owner != getpid()) {
-        *ret_error =
-            mem_printf("Already running on PID %d (or pid file '%s' is stale)", (int)owner, path);
-        rc = -EEXIST;
-    }
+    int rc = check_directory(full, ret_error);
     if (rc == 0) {
-        rc = check_directory(full, ret_error);
-    }
-    if (rc == 0) {
-        rc = write_file(full, ret_error);
+        rc = write_file(full, path, ret_error);
     }
     if (rc < 0) {
         free(full);

@@ -16,7 +16,8 @@ struct pidfile {
     char *path; /* owned, absolute; NULL: there is no file */
 };
 
-/* -EEXIST: a process with the pid in the file is alive. */
+/* -EEXIST: a process with the pid in the file is alive; -EBUSY: one is about to put its own there.
+ * Of several that find the same stale file one succeeds. */
 int pidfile_create(struct pidfile *pidfile, const char *path, char **ret_error) NODISCARD;
 
 /* Removes the file and creates it at the new path; NULL: nowhere. */

@@ -139,6 +139,75 @@ test_another_owners_file_is_left_alone(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/* A server that starts, and lives until it is told that all have tried: 0 if it has the file. */
+static void
+start_one(int go, int tried, int all_have_tried)
+{
+    struct pidfile pidfile = {NULL};
+    char *error = NULL;
+    char byte;
+    (void)!read(go, &byte, 1);
+    int rc = pidfile_create(&pidfile, path, &error);
+    free(error);
+    (void)!write(tried, "", 1);
+    (void)!read(all_have_tried, &byte, 1);
+    pidfile_fini(&pidfile);
+    _exit(rc == 0 ? 0 : 1);
+}
+
+/* Servers that start together and find the same pid file, or none: one of them gets it. */
+static void
+start_together(void)
+{
+    enum { SERVERS = 8 };
+    int go[2];
+    int tried[2];
+    int all[2];
+    char bytes[SERVERS];
+    int winners = 0;
+    assert_int_equal(pipe(go) | pipe(tried) | pipe(all), 0);
+    for (int i = 0; i < SERVERS; i++) {
+        if (fork() == 0) {
+            start_one(go[0], tried[1], all[0]);
+        }
+    }
+    assert_int_equal(write(go[1], "........", SERVERS), SERVERS);
+    for (ssize_t n = 0; n < SERVERS;) {
+        ssize_t got = read(tried[0], bytes, sizeof(bytes));
+        assert_true(got > 0);
+        n += got;
+    }
+    assert_int_equal(write(all[1], "........", SERVERS), SERVERS);
+    for (int i = 0; i < SERVERS; i++) {
+        int status;
+        pid_t pid = wait(&status);
+        assert_true(pid > 0);
+        winners += status == 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        close(go[i]);
+        close(tried[i]);
+        close(all[i]);
+    }
+    assert_int_equal(winners, 1);
+}
+
+static void
+test_servers_that_start_together(void **state)
+{
+    (void)state;
+    char dead[32];
+    snprintf(dead, sizeof(dead), "%d\n", (int)dead_pid());
+    for (int i = 0; i < 200; i++) {
+        unlink(path);
+        if (i % 2 == 0) {
+            write_text(dead);
+        }
+        start_together();
+    }
+    unlink(path);
+}
+
 static void
 test_move(void **state)
 {
@@ -171,6 +240,7 @@ main(void)
         cmocka_unit_test(test_garbage_and_the_dead_are_replaced),
         cmocka_unit_test(test_missing_directory),
         cmocka_unit_test(test_another_owners_file_is_left_alone),
+        cmocka_unit_test(test_servers_that_start_together),
         cmocka_unit_test(test_move),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
