@@ -12,6 +12,7 @@
 #include "py/py_compat.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* --- exceptions ---------------------------------------------------------------------------- */
@@ -123,8 +124,40 @@ py_log_exception(const char *message)
 static void
 raise_text(char *text)
 {
-    PyErr_SetString(PyExc_RuntimeError, text);
+    PyObject *message = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
+    if (message) {
+        PyErr_SetObject(PyExc_RuntimeError, message);
+        Py_DECREF(message);
+    }
     free(text);
+}
+
+/* For "O&": a text of the configuration as new bytes, as it was given: a path need not be UTF-8.
+ * NULL for None. */
+static int
+convert_text(PyObject *text, void *address)
+{
+    PyObject **bytes = address;
+    if (text == NULL) {
+        Py_CLEAR(*bytes); /* a later argument was wrong */
+        return 1;
+    }
+    if (text == Py_None) {
+        *bytes = NULL;
+        return 1;
+    }
+    if (!PyUnicode_Check(text)) {
+        PyErr_Format(PyExc_TypeError, "a str is expected, not %.100s", Py_TYPE(text)->tp_name);
+        return 0;
+    }
+    *bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape");
+    return *bytes ? Py_CLEANUP_SUPPORTED : 0;
+}
+
+static const char *
+text_or_null(PyObject *bytes)
+{
+    return bytes ? PyBytes_AS_STRING(bytes) : NULL;
 }
 
 static PyObject *
@@ -170,17 +203,20 @@ core_log_raw(PyObject *Py_UNUSED(module), PyObject *text)
 static PyObject *
 core_log_open(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    const char *path;
+    PyObject *path = NULL;
     const char *level;
     long uid = -1;
     long gid = -1;
 
-    if (!PyArg_ParseTuple(args, "zs|ll:log_open", &path, &level, &uid, &gid)) {
+    if (!PyArg_ParseTuple(args, "O&s|ll:log_open", convert_text, &path, &level, &uid, &gid)) {
         return NULL;
     }
-    int rc = log_open(path);
+    int rc = log_open(text_or_null(path));
     if (rc < 0) {
-        raise_text(log_file_error(path, rc));
+        raise_text(log_file_error(text_or_null(path), rc));
+    }
+    Py_XDECREF(path);
+    if (rc < 0) {
         return NULL;
     }
     log_chown((uid_t)uid, (gid_t)gid);
@@ -210,29 +246,48 @@ open_access_log(struct module_state *state, const char *path, struct access_log_
     return 0;
 }
 
+/* What core_access_log_open() is asked for. */
+static int
+compile_and_open(struct module_state *state, const char *path, const char *text, bool to_syslog)
+{
+    struct access_log_format *format;
+    char *error;
+    if (access_log_compile(text, &format, &error) < 0) {
+        raise_text(error);
+        return -1;
+    }
+    int rc = open_access_log(state, path, format, to_syslog);
+    if (rc < 0) {
+        raise_text(log_file_error(path, rc));
+        return -1;
+    }
+    return 0;
+}
+
 /* Opened by the arbiter, before any worker has dropped its privileges; workers inherit it. */
 static PyObject *
 core_access_log_open(PyObject *module, PyObject *args)
 {
     struct module_state *state = module_state_get(module);
-    const char *path;
-    const char *text;
+    PyObject *path = NULL;
+    PyObject *text = NULL;
     long uid = -1;
     long gid = -1;
     int to_syslog = 0;
 
-    if (!PyArg_ParseTuple(args, "zs|llp:access_log_open", &path, &text, &uid, &gid, &to_syslog)) {
+    if (!PyArg_ParseTuple(args, "O&O&|llp:access_log_open", convert_text, &path, convert_text,
+                          &text, &uid, &gid, &to_syslog)) {
         return NULL;
     }
-    struct access_log_format *format;
-    char *error;
-    if (access_log_compile(text, &format, &error) < 0) {
-        raise_text(error);
-        return NULL;
+    int rc = -1;
+    if (text) {
+        rc = compile_and_open(state, text_or_null(path), PyBytes_AS_STRING(text), to_syslog);
+    } else {
+        PyErr_SetString(PyExc_TypeError, "a format is expected");
     }
-    int rc = open_access_log(state, path, format, to_syslog);
+    Py_XDECREF(path);
+    Py_XDECREF(text);
     if (rc < 0) {
-        raise_text(log_file_error(path, rc));
         return NULL;
     }
     log_file_chown(&state->access_log.file, (uid_t)uid, (gid_t)gid);

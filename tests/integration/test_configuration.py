@@ -352,6 +352,15 @@ def test_unwritable_log(command: Command) -> None:
         assert "isn't writable" in done.stderr
 
 
+def test_unwritable_log_whose_name_is_no_text(command: Command) -> None:
+    for option in ("--error-logfile", "--access-logfile"):
+        path = os.fsdecode(b"/no/such/dir/\xff")
+        done = command("-b", "127.0.0.1:0", option, path, "basic:app")
+        assert done.code == 1
+        assert r"'/no/such/dir/\xff' isn't writable" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_unknown_worker_class(command: Command) -> None:
     done = command("-b", "127.0.0.1:0", "-k", "no_such_class", "basic:app")
     assert done.code == 1

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from base64 import b64encode
@@ -31,6 +32,14 @@ def lines(server: Server, count: int, *, path: Path | None = None) -> list[str]:
 
     poll(lambda: len(found()) >= count, lambda: f"{count} access lines: {found()}")
     return found()
+
+
+def test_files_whose_names_are_no_text(serve: Serve, tmp_path: Path) -> None:
+    access, error = (tmp_path / os.fsdecode(name) for name in (b"access-\xff", b"error-\xff"))
+    server = serve("basic:app", "--access-logfile", str(access), "--error-logfile", str(error))
+    server.request("/")
+    assert len(lines(server, 1, path=access)) == 1
+    assert "Listening at" in error.read_text()
 
 
 def test_default_format(serve: Serve) -> None:
