@@ -354,6 +354,20 @@ was_aborted(const struct py_worker *worker)
     return yes > 0;
 }
 
+/* The worker has left its loop, perhaps with an exception: why it ends is not to be interrupted by
+ * a signal that tells it to end. */
+static void
+end_signals(const struct py_worker *worker)
+{
+    PyObject *exception = py_raised_take();
+    if (call_method(worker->object, "end_signals") < 0) {
+        py_log_exception("Exception in worker process");
+    }
+    if (exception) {
+        py_raised_put(exception);
+    }
+}
+
 int
 py_worker_run(PyObject *module, const struct worker_start *start, PyObject *worker_object)
 {
@@ -372,14 +386,13 @@ py_worker_run(PyObject *module, const struct worker_start *start, PyObject *work
     }
     state->worker = worker;
     set_wakeup_fd(worker->core.loop.wake_fd);
-    if (boot(module, worker, start) < 0 || serve(worker, &state->log_route) < 0) {
+    rc = boot(module, worker, start) < 0 || serve(worker, &state->log_route) < 0 ? -1 : 0;
+    end_signals(worker);
+    if (rc < 0) {
         code = exit_code_from_exception(worker);
     }
     if (code == 0 && was_aborted(worker)) {
         code = 1;
-    }
-    if (call_method(worker->object, "end_signals") < 0) {
-        py_log_exception("Exception in worker process");
     }
     set_wakeup_fd(-1);
     state->worker = NULL;

@@ -6,6 +6,7 @@ The arbiter makes the object before it forks, and keeps its copy; the worker goe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -168,7 +169,10 @@ class Worker:
     def end_signals(self) -> None:
         """The worker has left its loop: nothing is to be interrupted any more."""
         for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+            # The handlers of signals that have just come are still called, and raise SystemExit.
+            while signal.getsignal(number) is not signal.SIG_IGN:
+                with contextlib.suppress(SystemExit):
+                    signal.signal(number, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """TERM: finish what is in progress; while it boots that is nothing."""
