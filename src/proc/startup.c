@@ -60,7 +60,8 @@ check_tmp_dir(struct arbiter *a)
 static void
 raise_open_files(const struct config *cfg)
 {
-    int64_t wanted = cfg->worker_connections + OTHER_FILES + mailboxes_wanted(cfg->workers);
+    int64_t wanted =
+        MIN_OF(cfg->worker_connections, INT32_MAX) + OTHER_FILES + mailboxes_wanted(cfg->workers);
     int64_t limit = privileges_raise_open_files((uint64_t)wanted);
     if (limit >= 0 && limit < wanted) {
         log_warning("A worker may open %lld files, which is too few for worker_connections = %lld:"
