@@ -336,19 +336,21 @@ class Server:
         return True
 
     def note_baseline(self) -> None:
-        """Remembers which descriptors each worker has now, when it has no connection."""
+        """Remembers which descriptors a worker has when it has no connection.
+
+        One of them has answered, and so has all it needs. Another may still be at its boot, even
+        where one is expected: a configuration file may ask for more.
+        """
         if self.workers_expected > 1:
             self.wait_workers(self.workers_expected)
-            most: Counter[str] = Counter()
-            for pid in self.workers():
-                most |= descriptors(pid)
-            self.baseline = dict.fromkeys(self.workers(), most)
-            return
-        for pid in self.workers():
+        workers = self.workers()
+        most: Counter[str] = Counter()
+        for pid in workers:
             settled = descriptors(pid)
             # The answer is at the client before its connection is closed here.
             poll(lambda: self.settled(pid, settled), "settled descriptors", 5.0)  # noqa: B023
-            self.baseline[pid] = descriptors(pid)
+            most |= descriptors(pid)
+        self.baseline = dict.fromkeys(workers, most)
 
     def settled(self, pid: int, before: Counter[str]) -> bool:
         time.sleep(0.005)
