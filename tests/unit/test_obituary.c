@@ -73,6 +73,7 @@ static NORETURN void
 run_child(const sigset_t *mask)
 {
     worker_signals_begin(&world.start);
+    signal(SIGHUP, SIG_DFL); /* ignored, if nohup(1) runs the tests */
     signal(SIGTERM, SIG_IGN);
     worker_signals_watch();
     worker_signals_watch(); /* not in front of itself */
