@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int
@@ -134,6 +135,13 @@ fd_tmpfile(const char *directory)
     }
     unlink(path);
     return named;
+}
+
+int
+fd_memfile(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    return fd >= 0 ? fd : fd_tmpfile(NULL);
 }
 
 int

@@ -33,6 +33,10 @@ int fd_pwrite_all(int fd, const void *bytes, size_t n, int64_t offset) NODISCARD
  * write; it is gone when it is closed. */
 int fd_tmpfile(const char *directory) NODISCARD;
 
+/* The same in memory, or in $TMPDIR where there is no such thing: an old kernel, or a sandbox. The
+ * name is what /proc shows. */
+int fd_memfile(const char *name) NODISCARD;
+
 /* Both ends non-blocking and close-on-exec: fds[0] reads, fds[1] writes. */
 int fd_pipe(int fds[2]) NODISCARD;
 

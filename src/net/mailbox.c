@@ -39,6 +39,19 @@ send_error(int error)
     return error == ENOBUFS || error == ETOOMANYREFS ? -EAGAIN : -error;
 }
 
+static int
+send_message(int fd, const struct msghdr *message)
+{
+    for (;;) {
+        if (sendmsg(fd, message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
+            return 0;
+        }
+        if (errno != EINTR) {
+            return send_error(errno);
+        }
+    }
+}
+
 int
 mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned n_fds)
 {
@@ -60,28 +73,15 @@ mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned
         .msg_control = &control,
         .msg_controllen = CMSG_SPACE(sizeof(int) * n_fds),
     };
-    for (;;) {
-        if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
-            return 0;
-        }
-        if (errno != EINTR) {
-            return send_error(errno);
-        }
-    }
+    return send_message(fd, &message);
 }
 
 int
 mailbox_nudge(int fd)
 {
-    static const char NUDGE[MAILBOX_NUDGE_BYTES] = {0};
-    for (;;) {
-        if (send(fd, NUDGE, sizeof(NUDGE), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) {
-            return 0;
-        }
-        if (errno != EINTR) {
-            return send_error(errno);
-        }
-    }
+    char nudge[MAILBOX_NUDGE_BYTES] = {0};
+    struct iovec iov = {nudge, sizeof(nudge)};
+    return send_message(fd, &(struct msghdr){.msg_iov = &iov, .msg_iovlen = 1});
 }
 
 void

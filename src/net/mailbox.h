@@ -39,7 +39,7 @@ void mailbox_close(struct mailbox *mailbox);
 
 /* Sends one message, at least a byte, with duplicates of 1 to MAILBOX_FDS_MAX descriptors. -EAGAIN:
  * the mailbox is full, or mailboxes hold as many descriptors as the user may have there; -EMSGSIZE:
- * more than it can hold. `iov` is not modified. */
+ * more than it can hold. `iov` is not modified. Any other Unix socket will do as well. */
 int mailbox_send(int fd, const struct iovec *iov, size_t n, const int *fds, unsigned n_fds)
     NODISCARD;
 

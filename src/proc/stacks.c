@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum { TEXT_MAX_BYTES = 64 * 1024 };
@@ -31,10 +30,7 @@ static const int64_t PATIENCE_MORE_NS = 800 * NS_PER_MS;
 static int
 open_file(void)
 {
-    int fd = memfd_create("saola-stacks", MFD_CLOEXEC);
-    if (fd < 0) {
-        fd = fd_tmpfile(NULL); /* an old kernel, or a sandbox */
-    }
+    int fd = fd_memfile("saola-stacks");
     /* Handlers of several threads may write, and the arbiter empties it. */
     if (fd >= 0 && fcntl(fd, F_SETFL, O_APPEND) < 0) {
         int err = errno;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "log/log.h"
+#include "net/mailbox.h"
 #include "proc/arbiter.h"
 #include "proc/manage.h"
 #include "proc/obituary.h"
@@ -13,7 +14,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -119,34 +119,15 @@ static int
 send_descriptor(int socket_fd, int fd)
 {
     char byte = 0;
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    memset(&control, 0, sizeof(control));
-    struct iovec iov = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.bytes,
-        .msg_controllen = sizeof(control.bytes),
-    };
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-    return sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    struct iovec iov = {&byte, sizeof(byte)};
+    return mailbox_send(socket_fd, &iov, 1, &fd, 1);
 }
 
 /* A nameless file with the text. Each asker has one of its own: they share no offset. */
 static int
 open_text(struct span text)
 {
-    int fd = memfd_create("saola-stacks", MFD_CLOEXEC);
-    if (fd < 0) {
-        fd = fd_tmpfile(NULL);
-    }
+    int fd = fd_memfile("saola-stacks");
     int rc = fd < 0 ? fd : fd_pwrite_all(fd, text.p, text.n, 0);
     if (rc < 0) {
         fd_close(&fd);
