@@ -158,8 +158,9 @@ http_error_render(enum http_error error, struct span detail, struct buf *out)
     put(out, span_str(percent + 2));
 }
 
-void
-http_escape_html(struct span s, struct buf *out)
+/* Appends `s` with & < > " ' as character references. */
+static void
+escape_html(struct span s, struct buf *out)
 {
     for (size_t i = 0; i < s.n; i++) {
         switch (s.p[i]) {
@@ -195,7 +196,7 @@ http_error_page(int status, const char *reason, struct span message, struct buf 
                       "<html>\n  <head>\n    <title>%s</title>\n  </head>\n  <body>\n"
                       "    <h1><p>%s</p></h1>\n    ",
                       reason, reason);
-    http_escape_html(message, &page);
+    escape_html(message, &page);
     put(&page, SPAN("\n  </body>\n</html>\n"));
     (void)!buf_printf(out,
                       "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/html\r\n"

@@ -56,7 +56,4 @@ size_t http_error_head_bytes(const struct buf *response);
 /* Appends `s` quoted like Python's repr() of a str: 'it' or "it's", with \n, \\ and \x00. */
 void http_quote(struct span s, struct buf *out);
 
-/* Appends `s` with & < > " ' as character references. */
-void http_escape_html(struct span s, struct buf *out);
-
 #endif

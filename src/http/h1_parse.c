@@ -53,13 +53,6 @@ h1_parser_init(struct h1_parser *parser)
     *parser = (struct h1_parser){0};
 }
 
-bool
-h1_parser_started(const struct h1_parser *parser, size_t len)
-{
-    return parser->phase > PHASE_REQUEST_LINE ||
-           (parser->phase == PHASE_REQUEST_LINE && len > parser->line);
-}
-
 static COLD bool
 fail(struct input *in, enum http_error error, size_t begin, size_t end)
 {

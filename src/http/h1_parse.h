@@ -172,10 +172,6 @@ void h1_parser_init(struct h1_parser *parser);
 enum h1_result h1_parse_head(struct h1_parser *parser, const struct h1_limits *limits, char *data,
                              size_t len, struct h1_head *head) NODISCARD;
 
-/* Bytes of a request have arrived (a skipped empty line is none): the difference between a client
- * that is idle and one that is slow. */
-bool h1_parser_started(const struct h1_parser *parser, size_t len);
-
 /* Appends what was wrong, raw, as the `detail` that the renderers of http/errors.h take. `data` is
  * that of the last h1_parse_head(). */
 void h1_parser_detail(const struct h1_parser *parser, const struct h1_limits *limits,

@@ -175,12 +175,6 @@ response_write(struct request *request, struct span bytes, bool last)
 }
 
 int
-response_flush(struct request *request)
-{
-    return response_write(request, SPAN(""), false);
-}
-
-int
 response_send_file(struct request *request, int fd, int64_t offset, int64_t length)
 {
     struct response *response = &request->response;

@@ -62,8 +62,8 @@ enum response_fault {
     RESPONSE_BAD_LENGTH,     /* a Content-Length that is no number */
 };
 
-/* Decides and queues the head; it is sent with the first bytes of the body, or by response_flush()
- * or response_finish(). 0, or -fault with *ret_field the index of the field at fault (untouched for
+/* Decides and queues the head; it is sent with the first bytes of the body, or by
+ * response_finish(). 0, or -fault with *ret_field the index of the field at fault (untouched for
  * the status): nothing was queued, another head may be started. */
 int response_start(struct request *request, const struct response_head *head, size_t *ret_field)
     NODISCARD;
@@ -84,9 +84,6 @@ int response_write(struct request *request, struct span bytes, bool last) NODISC
  * happened, and it may have been a signal; the caller looks at that and waits again. Blocks: the
  * caller releases the GIL around it. */
 int response_wait(struct request *request) NODISCARD;
-
-/* Sends the head now if it is still queued. */
-int response_flush(struct request *request) NODISCARD;
 
 /* The rest of the body is `length` bytes of `fd` from `offset` (sendfile(2) where the socket can).
  * The descriptor is duplicated. Returns as response_write(). */

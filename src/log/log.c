@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -339,35 +340,28 @@ log_metric(const struct log_metric *metric, const char *format, ...)
 }
 
 void
-log_vprintf(int level, const char *format, va_list args)
+log_printf(int level, const char *format, ...)
 {
     if (!log_enabled(level)) {
         return;
     }
     int error = errno;
     char stack[LOG_LINE_BYTES];
-    va_list again;
-    va_copy(again, args);
+    va_list args;
+    va_start(args, format);
     int length = vsnprintf(stack, sizeof(stack), format, args);
+    va_end(args);
     size_t n = length < 0 ? 0 : (size_t)length;
     if (n < sizeof(stack)) {
         log_write(level, span_of(stack, n));
     } else {
         char *text = mem_alloc(n + 1);
         errno = error; /* for %m */
-        vsnprintf(text, n + 1, format, again);
+        va_start(args, format);
+        vsnprintf(text, n + 1, format, args);
+        va_end(args);
         log_write(level, span_of(text, n));
         free(text);
     }
-    va_end(again);
     errno = error;
-}
-
-void
-log_printf(int level, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    log_vprintf(level, format, args);
-    va_end(args);
 }

@@ -24,7 +24,6 @@
 #include "base/macros.h"
 #include "base/span.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -71,7 +70,6 @@ bool log_is_file(void);
 /* One message. It may have several lines; a line end at its end is not doubled. Not shortened: peer
  * data has been, by log_quote(). */
 void log_printf(int level, const char *format, ...) PRINTF_LIKE(2, 3);
-void log_vprintf(int level, const char *format, va_list args) PRINTF_LIKE(2, 0);
 void log_write(int level, struct span message);
 
 /* A message that is a metric too: the message is logged at level DEBUG, the metric goes to StatsD

@@ -34,8 +34,9 @@ wsgi_handle_open_call(PyObject *handle)
     return call;
 }
 
-PyObject *
-wsgi_handle_new(PyTypeObject *type, vectorcallfunc vectorcall)
+/* Detached. */
+static PyObject *
+handle_new(PyTypeObject *type, vectorcallfunc vectorcall)
 {
     struct wsgi_handle *handle = PyObject_New(struct wsgi_handle, type);
 
@@ -73,7 +74,7 @@ handle_take(struct wsgi_app *app, enum wsgi_handle_kind kind)
     if (kind == WSGI_SOCKET) {
         return client_socket_new(app->types->handles[kind]);
     }
-    return wsgi_handle_new(app->types->handles[kind], handle_functions[kind]);
+    return handle_new(app->types->handles[kind], handle_functions[kind]);
 }
 
 int

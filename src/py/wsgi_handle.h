@@ -21,8 +21,6 @@ struct wsgi_call *wsgi_handle_call(PyObject *handle);
 /* The same for those that give the response: it must not be complete either. */
 struct wsgi_call *wsgi_handle_open_call(PyObject *handle);
 
-/* A new detached handle of a type that is one (its struct may be longer). */
-PyObject *wsgi_handle_new(PyTypeObject *type, vectorcallfunc vectorcall);
 void wsgi_handle_dealloc(PyObject *handle);
 
 /* Gives a call its handles, one of each kind. 0, or -1 with an exception: what it has got so far is
