@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* HTTP/1 over a socketpair: the engine from accepted socket to response, without Python. */
-#include "app/inline.h"
 #include "base/mem.h"
 #include "http/access_log.h"
 #include "http/h1.h"
 #include "http/request.h"
-#include "http/server.h"
-#include "log/metrics.h"
+
+#include "engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,31 +34,9 @@ struct world {
 };
 
 static void
-submit(void *context, struct request *request)
-{
-    struct executor *executor = context;
-    executor->ops->submit(executor, request);
-}
-
-static void
-wait(void *context, struct request *request)
-{
-    struct executor *executor = context;
-    executor->ops->wait(executor, request);
-}
-
-static void
 turn(struct world *w)
 {
-    int n = loop_wait(&w->loop, 0);
-    assert_true(n >= 0);
-    loop_lock(&w->loop);
-    loop_turn(&w->loop);
-    loop_unlock(&w->loop);
-    w->executor.executor.ops->turn(&w->executor.executor);
-    loop_lock(&w->loop);
-    loop_turn_end(&w->loop);
-    loop_unlock(&w->loop);
+    engine_turn(&w->executor);
 }
 
 static void
@@ -110,20 +87,7 @@ open_world(struct world *w, void (*call)(void *context, struct request *request)
 {
     int fds[2];
     memset(w, 0, sizeof(*w));
-    assert_int_equal(loop_init(&w->loop), 0);
-    struct http_settings settings = {
-        .server_token = SPAN("saola"),
-        .spool_max_bytes = 1 << 20,
-        .keepalive_ns = 2 * NS_PER_SEC,
-        .max_connections = 4,
-        .accept_batch = 1,
-    };
-    h1_limits_set(&settings.limits, 4094, 100, 8190);
-    h1_policy_prepare(&settings.policy);
-    struct http_handler handler = {&w->executor.executor, submit, wait};
-    assert_int_equal(http_server_init(&w->server, &w->loop, &settings, &handler, &w->metrics), 0);
-    inline_executor_init(&w->executor, &w->server, &(struct application){call, w});
-    assert_int_equal(w->executor.executor.ops->start(&w->executor.executor), 0);
+    engine_open(&w->loop, &w->server, &w->executor, &w->metrics, &(struct application){call, w});
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     w->client = fds[1];
     w->server.n_conns++;
@@ -135,12 +99,7 @@ open_world(struct world *w, void (*call)(void *context, struct request *request)
 static void
 close_world(struct world *w)
 {
-    w->executor.executor.ops->stop(&w->executor.executor);
-    loop_lock(&w->loop);
-    http_server_fini(&w->server);
-    loop_unlock(&w->loop);
-    assert_int_equal(w->loop.blocks.used_bytes, 0);
-    loop_fini(&w->loop);
+    engine_close(&w->executor);
     close(w->client);
 }
 

@@ -2,16 +2,16 @@
 /* Connections that move from one server to another, through a mailbox. */
 #include "http/h1_transfer.h"
 
-#include "app/inline.h"
 #include "base/mem.h"
 #include "http/h1.h"
 #include "http/h1_message.h"
 #include "http/request.h"
-#include "log/metrics.h"
 #include "net/mailbox.h"
 
+#include "engine.h"
+#include "fds.h"
+
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -51,26 +51,6 @@ struct world {
     char reply[1 << 18];
     size_t reply_len;
 };
-
-static int
-open_fds(void)
-{
-    int n = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    assert_non_null(directory);
-    while (readdir(directory) != NULL) { // NOLINT(concurrency-mt-unsafe)
-        n++;
-    }
-    closedir(directory);
-    return n;
-}
-
-static void
-submit(void *context, struct request *request)
-{
-    struct executor *executor = context;
-    executor->ops->submit(executor, request);
-}
 
 /* Answers with "METHOD TARGET BODY", chunked. */
 static void
@@ -118,35 +98,17 @@ static void
 open_side(struct side *side)
 {
     assert_int_equal(mailbox_open(&side->mailbox), 0);
-    assert_int_equal(loop_init(&side->loop), 0);
-    struct http_settings settings = {
-        .server_token = SPAN("saola"),
-        .spool_max_bytes = 1 << 20,
-        .keepalive_ns = 2 * NS_PER_SEC,
-        .max_connections = 4,
-        .accept_batch = 1,
-    };
-    h1_limits_set(&settings.limits, 4094, 100, 8190);
-    h1_policy_prepare(&settings.policy);
-    struct http_handler handler = {&side->executor.executor, submit, NULL};
-    assert_int_equal(
-        http_server_init(&side->server, &side->loop, &settings, &handler, &side->metrics), 0);
+    engine_open(&side->loop, &side->server, &side->executor, &side->metrics,
+                &(struct application){echo, side});
     side->server.heirs = (struct http_heirs){side, any_heir, pass_to_heir};
-    inline_executor_init(&side->executor, &side->server, &(struct application){echo, side});
-    assert_int_equal(side->executor.executor.ops->start(&side->executor.executor), 0);
     assert_int_equal(h1_adopt_from(&side->server, side->mailbox.read_fd), 0);
 }
 
 static void
 close_side(struct side *side)
 {
-    side->executor.executor.ops->stop(&side->executor.executor);
-    loop_lock(&side->loop);
-    http_server_fini(&side->server);
-    loop_unlock(&side->loop);
-    assert_int_equal(side->loop.blocks.used_bytes, 0);
+    engine_close(&side->executor);
     assert_int_equal(atomic_load(&side->metrics.open_connections), 0);
-    loop_fini(&side->loop);
     mailbox_close(&side->mailbox);
 }
 
@@ -209,20 +171,13 @@ tear_down(void **state)
 static void
 half_turn(struct side *side)
 {
-    assert_true(loop_wait(&side->loop, 0) >= 0);
-    loop_lock(&side->loop);
-    loop_turn(&side->loop);
-    loop_unlock(&side->loop);
+    engine_half_turn(&side->loop);
 }
 
 static void
 turn(struct side *side)
 {
-    half_turn(side);
-    side->executor.executor.ops->turn(&side->executor.executor);
-    loop_lock(&side->loop);
-    loop_turn_end(&side->loop);
-    loop_unlock(&side->loop);
+    engine_turn(&side->executor);
 }
 
 static void

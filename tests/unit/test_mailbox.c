@@ -4,7 +4,8 @@
 
 #include "base/macros.h"
 
-#include <dirent.h>
+#include "fds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -26,19 +27,6 @@ struct desk {
     int fds_before;
     char bytes[MAILBOX_BYTES_MAX + 1];
 };
-
-static int
-open_fds(void)
-{
-    int n = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    assert_non_null(directory);
-    while (readdir(directory) != NULL) { // NOLINT(concurrency-mt-unsafe)
-        n++;
-    }
-    closedir(directory);
-    return n;
-}
 
 static int
 set_up(void **state)
