@@ -26,7 +26,6 @@ static const int64_t DRAIN_IDLE_NS = 50 * NS_PER_MS;
 static const int64_t DRAIN_BEGUN_NS = NS_PER_SEC;
 
 struct state_handlers {
-    const char *name;
     void (*readable)(struct h1_conn *h1);
     void (*drained)(struct h1_conn *h1);
     void (*timed_out)(struct h1_conn *h1);
@@ -292,13 +291,13 @@ refuse_slow(struct h1_conn *h1)
 }
 
 static const struct state_handlers STATES[H1_STATES] = {
-    [H1_WAITING] = {"waiting", h1_read_head, ignore, close_silently},
-    [H1_HEAD] = {"head", h1_read_head, ignore, refuse_slow},
-    [H1_BODY] = {"body", h1_read_body, ignore, refuse_slow},
-    [H1_RUNNING] = {"running", ignore, running_drained, close_silently},
-    [H1_SENDING] = {"sending", ignore, sending_drained, close_silently},
-    [H1_LINGERING] = {"lingering", h1_discard_input, ignore, close_silently},
-    [H1_CLOSED] = {"closed", ignore, ignore, ignore},
+    [H1_WAITING] = {h1_read_head, ignore, close_silently},
+    [H1_HEAD] = {h1_read_head, ignore, refuse_slow},
+    [H1_BODY] = {h1_read_body, ignore, refuse_slow},
+    [H1_RUNNING] = {ignore, running_drained, close_silently},
+    [H1_SENDING] = {ignore, sending_drained, close_silently},
+    [H1_LINGERING] = {h1_discard_input, ignore, close_silently},
+    [H1_CLOSED] = {ignore, ignore, ignore},
 };
 
 static void
@@ -347,7 +346,6 @@ h1_release(struct conn *conn)
 }
 
 static const struct protocol h1_protocol = {
-    .name = "http/1",
     .readable = h1_readable,
     .drained = h1_drained,
     .progress = h1_progress,

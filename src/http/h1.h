@@ -3,10 +3,10 @@
  * HTTP/1 on a connection (RFC 9112): reads request heads and bodies, hands complete requests to the
  * server's handler one at a time and in order, and decides what the connection does after each.
  *
- *   WAITING --bytes--> HEAD --complete--> [BODY] --complete--> RUNNING --done--> [SENDING] -->
- * WAITING
- *                        \------ error ----------\------------------------> SENDING --> LINGERING
- * --> closed
+ *   WAITING --bytes--> HEAD --complete--> [BODY] --complete--> RUNNING --done--> [SENDING] --+
+ *      ^                 |                  |                                                |
+ *      |                 +----- error ------+--> SENDING --> LINGERING --> closed            |
+ *      +-------------------------------------------------------------------------------------+
  *
  * WAITING: no byte of a request. RUNNING: the application has the request. SENDING: the response
  * waits for its reader. LINGERING: everything is said; what still comes is read and thrown away, or

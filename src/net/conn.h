@@ -46,7 +46,6 @@ extern const struct transport transport_plain;
 
 /* What the bytes mean. Called with the lock held, by whichever thread drives the loop. */
 struct protocol {
-    const char *name;
     void (*readable)(struct conn *conn); /* bytes, the end of input or an error wait to be read */
     void (*drained)(struct conn *conn);  /* nothing is queued for output any more */
     void (*progress)(struct conn *conn); /* some of the queued output was taken */

@@ -42,7 +42,6 @@ enum slot_state {
 #define SLOT_STATE_ENUM(name, text) SLOT_##name,
     SLOT_STATES(SLOT_STATE_ENUM)
 #undef SLOT_STATE_ENUM
-        SLOT_STATE_COUNT,
 };
 
 /* What a worker has to offer others that have a request too many. */
