@@ -39,7 +39,7 @@ _STOCK_METHODS = {
 
 def find_logger_class(cfg: Config) -> Any:
     """The class that the settings name; StatsD's if there is a StatsD server and no other name."""
-    uri: Any = cfg.settings["logger_class"].get()
+    uri: Any = cfg.settings["logger_class"].get() or STOCK
     if isinstance(uri, str):
         uri = _ALIASES.get(uri, uri)
     if uri == STOCK and cfg.statsd_host is not None:
@@ -105,7 +105,8 @@ def _route_metrics(log: Any, all_in_python: bool) -> None:
     address: Any = log.cfg.statsd_host
     host, port, path = (None, 0, address) if isinstance(address, str) else (*address, None)
     try:
-        _core.log_statsd_open(host, port, path, log.cfg.statsd_prefix, log.dogstatsd_tags)
+        prefix: str = log.cfg.statsd_prefix or ""
+        _core.log_statsd_open(host, port, path, prefix, log.dogstatsd_tags)
     except RuntimeError as error:
         _core.log_statsd_close()
         log.error_log.warning("No metrics are sent: %s", error)

@@ -197,13 +197,15 @@ class Logger:
         """
         syslog = _syslog_options(cfg) if cfg.syslog else None
         to_syslog = bool(syslog) and not cfg.disable_redirect_access_to_syslog
-        _core.access_log_open(cfg.accesslog, cfg.access_log_format, cfg.uid, cfg.gid, to_syslog)
-        _core.log_open(cfg.errorlog, cfg.loglevel, cfg.uid, cfg.gid)
+        layout = _set_or_default(cfg, "access_log_format")
+        level = _set_or_default(cfg, "loglevel")
+        _core.access_log_open(cfg.accesslog, layout, cfg.uid, cfg.gid, to_syslog)
+        _core.log_open(cfg.errorlog, level, cfg.uid, cfg.gid)
 
         if self._stock_shape and self._has_logging_config():
             self._forget_logging_config()
         self.cfg = cfg
-        self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
+        self.loglevel = self.LOG_LEVELS.get(level.lower(), logging.INFO)
         self.error_log.setLevel(self.loglevel)
         self.access_log.setLevel(logging.INFO)
         self.capture_output()
@@ -293,7 +295,7 @@ class Logger:
                 "__file__": cfg.logconfig,
                 "here": os.path.dirname(cfg.logconfig),
             }
-            logging.config.fileConfig(cfg.logconfig, defaults, disable_existing_loggers=False)
+            _apply_ini(cfg.logconfig, defaults)
 
     def _has_logging_config(self) -> bool:
         cfg = self.cfg
@@ -470,13 +472,19 @@ def _reopen(handler: logging.FileHandler) -> None:
         handler.release()
 
 
+def _set_or_default(cfg: Config, name: str) -> str:
+    """Text of a setting without which there is no log; a file may have set it to None."""
+    value: str | None = getattr(cfg, name)
+    return cast(str, cfg.settings[name].default) if value is None else value
+
+
 def _syslog_options(cfg: Config) -> tuple[Any, ...]:
     """The arguments of log_syslog_open()."""
     prefix = cfg.syslog_prefix or cfg.proc_name.replace(":", ".")
-    facility = SYSLOG_FACILITIES.get(cfg.syslog_facility.lower())
+    facility = SYSLOG_FACILITIES.get(_set_or_default(cfg, "syslog_facility").lower())
     if facility is None:
         raise RuntimeError("unknown facility name")
-    kind, place = parse_syslog_address(cfg.syslog_addr)
+    kind, place = parse_syslog_address(_set_or_default(cfg, "syslog_addr"))
     if isinstance(place, str):
         return (kind or 0, None, 0, place, facility, prefix)
     return (kind, *place, None, facility, prefix)
@@ -491,10 +499,17 @@ def _apply(config: dict[str, Any]) -> None:
         raise RuntimeError(f"{error}{reason}") from None
 
 
+def _apply_ini(path: str, defaults: dict[str, Any]) -> None:
+    try:
+        logging.config.fileConfig(path, defaults, disable_existing_loggers=False)
+    except Exception as error:  # also what a section that is not there has become
+        raise RuntimeError(f"Error: log config {path!r} cannot be used: {error!r}") from error
+
+
 def _read_json(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             config: dict[str, Any] = json.load(file)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RuntimeError(str(error)) from error
     return config

@@ -263,7 +263,8 @@ def set_title(title: str) -> None:
         setproctitle = importlib.import_module("setproctitle").setproctitle
     except ImportError:
         setproctitle = _core.set_title
-    setproctitle(title)
+    # Names on a command line need not be UTF-8.
+    setproctitle(title.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def parse_statsd_address(address: str) -> str | tuple[str, int]:

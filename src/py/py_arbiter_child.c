@@ -9,6 +9,7 @@
 #include "py/py_compat.h"
 #include "py/py_log.h"
 #include "py/py_stacks.h"
+#include "py/py_text.h"
 #include "py/py_worker.h"
 
 #include <errno.h>
@@ -86,7 +87,7 @@ drop_privileges(const struct config *cfg)
     char *error = NULL;
     int rc = privileges_drop((uid_t)cfg->user, (gid_t)cfg->group, cfg->initgroups, &error);
     if (rc < 0) {
-        PyErr_SetString(PyExc_OSError, error);
+        py_text_raise(PyExc_OSError, error);
         free(error);
         return -ECANCELED;
     }

@@ -11,6 +11,7 @@
 #include "py/py_compat.h"
 #include "py/py_config.h"
 #include "py/py_log.h"
+#include "py/py_text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -81,9 +82,8 @@ static void
 set_title(void *context, const char *title)
 {
     struct py_arbiter *py = context;
-    py_done_or_log(
-        PyObject_CallMethod(py->object, "_set_title", "N", PyUnicode_DecodeFSDefault(title)),
-        "Setting the title of the process failed");
+    py_done_or_log(PyObject_CallMethod(py->object, "_set_title", "N", py_text_new(title)),
+                   "Setting the title of the process failed");
 }
 
 static PyObject *
@@ -92,7 +92,8 @@ listeners_new(const struct arbiter *a)
     PyObject *list = PyList_New((Py_ssize_t)a->listener_count);
 
     for (size_t i = 0; list && i < a->listener_count; i++) {
-        PyObject *item = Py_BuildValue("(is)", a->listeners[i].fd, a->listeners[i].name);
+        PyObject *item =
+            Py_BuildValue("(iN)", a->listeners[i].fd, py_text_new(a->listeners[i].name));
         if (!item) {
             Py_CLEAR(list);
         } else {

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/setting.h"
 #include "py/py_config_value.h"
+#include "py/py_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ raise_error(int error, char *text)
 {
     PyObject *errors = NULL;
     PyObject *type = NULL;
-    PyObject *message = config_string_new(text);
+    PyObject *message = py_text_new(text);
 
     free(text);
     if (error == -EINVAL || error == -EPROTOTYPE) {
@@ -186,21 +187,22 @@ config_object_store(PyObject *object, PyObject *args)
     PyObject *name = NULL;
     PyObject *value = NULL;
     const char *source_name = NULL;
-    struct config_origin origin = {0};
+    PyObject *where = NULL;
 
-    if (!PyArg_ParseTuple(args, "OOsz:store", &name, &value, &source_name, &origin.where)) {
+    if (!PyArg_ParseTuple(args, "OOsO&:store", &name, &value, &source_name, py_text_convert,
+                          &where)) {
         return NULL;
     }
     int id = find_setting(name);
     int source = id >= 0 ? find_source(source_name) : -1;
-    if (source < 0) {
-        return NULL;
+    int rc = -1;
+    if (source >= 0) {
+        struct config_origin origin = {.source = (enum config_source)source,
+                                       .where = py_text_or_null(where)};
+        rc = store((struct config_object *)object, id, value, origin);
     }
-    origin.source = (enum config_source)source;
-    if (store((struct config_object *)object, id, value, origin) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    Py_XDECREF(where);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -227,7 +229,7 @@ describe(PyObject *object, PyObject *name,
         return NULL;
     }
     char *text = text_of(((struct config_object *)object)->cfg, id);
-    PyObject *result = config_string_new(text);
+    PyObject *result = py_text_new(text);
     free(text);
     return result;
 }
@@ -259,7 +261,8 @@ config_object_origin(PyObject *object, PyObject *name)
         return NULL;
     }
     const struct config *cfg = ((struct config_object *)object)->cfg;
-    return Py_BuildValue("(sz)", source_names[cfg->origin[id].source], cfg->origin[id].where);
+    return Py_BuildValue("(sN)", source_names[cfg->origin[id].source],
+                         py_text_new(cfg->origin[id].where));
 }
 
 static PyMethodDef config_object_methods[] = {

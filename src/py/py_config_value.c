@@ -3,8 +3,7 @@
 
 #include "base/macros.h"
 #include "config/setting.h"
-
-#include <string.h>
+#include "py/py_text.h"
 
 /* --- values on their way in --------------------------------------------------------------- */
 
@@ -191,22 +190,13 @@ config_incoming_init(struct config_incoming *in, PyObject *value, enum setting_i
 
 /* --- values on their way out -------------------------------------------------------------- */
 
-PyObject *
-config_string_new(const char *string)
-{
-    if (string == NULL) {
-        Py_RETURN_NONE;
-    }
-    return PyUnicode_DecodeUTF8(string, (Py_ssize_t)strlen(string), "surrogateescape");
-}
-
 static PyObject *
 list_new(const struct config_list *list)
 {
     PyObject *result = PyList_New((Py_ssize_t)list->count);
 
     for (size_t i = 0; result != NULL && i < list->count; i++) {
-        PyObject *item = config_string_new(list->items[i]);
+        PyObject *item = py_text_new(list->items[i]);
         if (item == NULL) {
             Py_CLEAR(result);
         } else {
@@ -222,11 +212,13 @@ dict_new(const struct config_pair *pairs, size_t count)
     PyObject *result = PyDict_New();
 
     for (size_t i = 0; result != NULL && i < count; i++) {
-        PyObject *value = config_string_new(pairs[i].value);
-        if (value == NULL || PyDict_SetItemString(result, pairs[i].name, value) < 0) {
+        PyObject *name = py_text_new(pairs[i].name);
+        PyObject *value = py_text_new(pairs[i].value);
+        if (name == NULL || value == NULL || PyDict_SetItem(result, name, value) < 0) {
             Py_CLEAR(result);
         }
         Py_XDECREF(value);
+        Py_XDECREF(name);
     }
     return result;
 }
@@ -240,7 +232,7 @@ config_initial_new(const struct config_value *value)
     case CONFIG_VALUE_INT:
         return PyLong_FromLongLong(value->integer);
     case CONFIG_VALUE_STR:
-        return config_string_new(value->string);
+        return py_text_new(value->string);
     case CONFIG_VALUE_LIST: {
         struct config_list list = {.items = (char **)value->items, .count = value->count};
         return list_new(&list);
@@ -269,7 +261,7 @@ config_field_new(const struct config *cfg, enum setting_id id)
     case SETTING_TYPE_BOOL:
         return PyBool_FromLong(*(const bool *)field);
     case SETTING_TYPE_STRING:
-        return config_string_new(*(char *const *)field);
+        return py_text_new(*(char *const *)field);
     case SETTING_TYPE_LIST:
         return list_new(field);
     case SETTING_TYPE_DICT: {
@@ -277,7 +269,7 @@ config_field_new(const struct config *cfg, enum setting_id id)
         return dict_new(dict->items, dict->count);
     }
     case SETTING_TYPE_CLASS:
-        return config_string_new(((const struct config_class *)field)->uri);
+        return py_text_new(((const struct config_class *)field)->uri);
     case SETTING_TYPE_ANY:
         return PyDict_New();
     case SETTING_TYPE_HOOK:

@@ -31,7 +31,5 @@ void config_incoming_fini(struct config_incoming *in);
 PyObject *config_field_new(const struct config *cfg, enum setting_id id);
 /* A default of the table. */
 PyObject *config_initial_new(const struct config_value *value);
-/* str, or None for NULL; bytes that are not UTF-8 as surrogates. */
-PyObject *config_string_new(const char *string);
 
 #endif

@@ -10,9 +10,9 @@
 #include "log/statsd.h"
 #include "log/syslog.h"
 #include "py/py_compat.h"
+#include "py/py_text.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* --- exceptions ---------------------------------------------------------------------------- */
@@ -124,40 +124,8 @@ py_log_exception(const char *message)
 static void
 raise_text(char *text)
 {
-    PyObject *message = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
-    if (message) {
-        PyErr_SetObject(PyExc_RuntimeError, message);
-        Py_DECREF(message);
-    }
+    py_text_raise(PyExc_RuntimeError, text);
     free(text);
-}
-
-/* For "O&": a text of the configuration as new bytes, as it was given: a path need not be UTF-8.
- * NULL for None. */
-static int
-convert_text(PyObject *text, void *address)
-{
-    PyObject **bytes = address;
-    if (text == NULL) {
-        Py_CLEAR(*bytes); /* a later argument was wrong */
-        return 1;
-    }
-    if (text == Py_None) {
-        *bytes = NULL;
-        return 1;
-    }
-    if (!PyUnicode_Check(text)) {
-        PyErr_Format(PyExc_TypeError, "a str is expected, not %.100s", Py_TYPE(text)->tp_name);
-        return 0;
-    }
-    *bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape");
-    return *bytes ? Py_CLEANUP_SUPPORTED : 0;
-}
-
-static const char *
-text_or_null(PyObject *bytes)
-{
-    return bytes ? PyBytes_AS_STRING(bytes) : NULL;
 }
 
 static PyObject *
@@ -204,24 +172,24 @@ static PyObject *
 core_log_open(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *path = NULL;
-    const char *level;
+    PyObject *level = NULL;
     long uid = -1;
     long gid = -1;
 
-    if (!PyArg_ParseTuple(args, "O&s|ll:log_open", convert_text, &path, &level, &uid, &gid)) {
+    if (!PyArg_ParseTuple(args, "O&O&|ll:log_open", py_text_convert, &path, py_text_convert, &level,
+                          &uid, &gid)) {
         return NULL;
     }
-    int rc = log_open(text_or_null(path));
+    int rc = log_open(py_text_or_null(path));
     if (rc < 0) {
-        raise_text(log_file_error(text_or_null(path), rc));
+        raise_text(log_file_error(py_text_or_null(path), rc));
+    } else {
+        log_chown((uid_t)uid, (gid_t)gid);
+        log_set_level(log_level_from(level ? PyBytes_AS_STRING(level) : ""));
     }
     Py_XDECREF(path);
-    if (rc < 0) {
-        return NULL;
-    }
-    log_chown((uid_t)uid, (gid_t)gid);
-    log_set_level(log_level_from(level));
-    Py_RETURN_NONE;
+    Py_XDECREF(level);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -275,13 +243,13 @@ core_access_log_open(PyObject *module, PyObject *args)
     long gid = -1;
     int to_syslog = 0;
 
-    if (!PyArg_ParseTuple(args, "O&O&|llp:access_log_open", convert_text, &path, convert_text,
+    if (!PyArg_ParseTuple(args, "O&O&|llp:access_log_open", py_text_convert, &path, py_text_convert,
                           &text, &uid, &gid, &to_syslog)) {
         return NULL;
     }
     int rc = -1;
     if (text) {
-        rc = compile_and_open(state, text_or_null(path), PyBytes_AS_STRING(text), to_syslog);
+        rc = compile_and_open(state, py_text_or_null(path), PyBytes_AS_STRING(text), to_syslog);
     } else {
         PyErr_SetString(PyExc_TypeError, "a format is expected");
     }
@@ -308,17 +276,31 @@ core_access_log_reopen(PyObject *module, PyObject *Py_UNUSED(ignored))
 
 /* --- where logs go --------------------------------------------------------------------------- */
 
+static void
+release(PyObject **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        Py_CLEAR(texts[i]);
+    }
+}
+
 static PyObject *
 core_log_syslog_open(PyObject *Py_UNUSED(module), PyObject *args)
 {
     struct syslog_options options = {0};
+    PyObject *texts[3] = {NULL}; /* host, path, prefix */
     char *error = NULL;
 
-    if (!PyArg_ParseTuple(args, "izIzIs:log_syslog_open", &options.type, &options.host,
-                          &options.port, &options.path, &options.facility, &options.prefix)) {
+    if (!PyArg_ParseTuple(args, "iO&IO&IO&:log_syslog_open", &options.type, py_text_convert,
+                          &texts[0], &options.port, py_text_convert, &texts[1], &options.facility,
+                          py_text_convert, &texts[2])) {
         return NULL;
     }
+    options.host = py_text_or_null(texts[0]);
+    options.path = py_text_or_null(texts[1]);
+    options.prefix = texts[2] ? PyBytes_AS_STRING(texts[2]) : "";
     struct syslog *syslog = syslog_new(&options, &error);
+    release(texts, ARRAY_LEN(texts));
     if (!syslog) {
         raise_text(error);
         return NULL;
@@ -352,7 +334,12 @@ core_log_syslog(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "iU:log_syslog", &level, &text)) {
         return NULL;
     }
-    PyObject *bytes = encode_new(text);
+    /* The prefix may have bytes that are not UTF-8: they are sent as the core sends them. */
+    PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogateescape");
+    if (!bytes) {
+        PyErr_Clear();
+        bytes = encode_new(text);
+    }
     if (!bytes) {
         return NULL;
     }
@@ -367,13 +354,20 @@ static PyObject *
 core_log_statsd_open(PyObject *Py_UNUSED(module), PyObject *args)
 {
     struct statsd_options options = {0};
+    PyObject *texts[4] = {NULL}; /* host, path, prefix, tags */
     char *error = NULL;
 
-    if (!PyArg_ParseTuple(args, "zIzss:log_statsd_open", &options.host, &options.port,
-                          &options.path, &options.prefix, &options.tags)) {
+    if (!PyArg_ParseTuple(args, "O&IO&O&O&:log_statsd_open", py_text_convert, &texts[0],
+                          &options.port, py_text_convert, &texts[1], py_text_convert, &texts[2],
+                          py_text_convert, &texts[3])) {
         return NULL;
     }
+    options.host = py_text_or_null(texts[0]);
+    options.path = py_text_or_null(texts[1]);
+    options.prefix = texts[2] ? PyBytes_AS_STRING(texts[2]) : "";
+    options.tags = texts[3] ? PyBytes_AS_STRING(texts[3]) : "";
     struct statsd *statsd = statsd_new(&options, &error);
+    release(texts, ARRAY_LEN(texts));
     if (!statsd) {
         raise_text(error);
         return NULL;

@@ -9,6 +9,7 @@
 #include "proc/spawn.h"
 #include "proc/title.h"
 #include "py/module.h"
+#include "py/py_text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -73,7 +74,7 @@ steer_start(PyObject *module, PyObject *unused)
     int rc = arbiter_start(a);
     if (rc < 0 && rc != -ECANCELED) {
         if (a->error) {
-            PyErr_SetString(PyExc_RuntimeError, a->error);
+            py_text_raise(PyExc_RuntimeError, a->error);
         } else { /* the log has said it */
             PyObject *code = PyLong_FromLong(a->exit_code);
             if (code) {

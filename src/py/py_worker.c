@@ -15,6 +15,7 @@
 #include "py/py_compat.h"
 #include "py/py_log.h"
 #include "py/py_steer.h"
+#include "py/py_text.h"
 #include "py/wsgi.h"
 #include "py/wsgi_log_access.h"
 
@@ -217,7 +218,7 @@ exit_code_from_exception(const struct py_worker *worker)
 static int
 raise_text(char *text, int rc)
 {
-    PyErr_SetString(PyExc_RuntimeError, text ? text : strerror(-rc));
+    py_text_raise(PyExc_RuntimeError, text ? text : strerror(-rc));
     free(text);
     return -1;
 }

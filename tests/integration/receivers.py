@@ -12,7 +12,8 @@ from procs import poll
 
 
 class Receiver:
-    """A datagram or stream server; what it gets is in `messages`, in order of arrival."""
+    """A datagram or stream server; what it gets is in `messages`, in order of arrival,
+    bytes that are not UTF-8 as surrogates."""
 
     def __init__(self, kind: str, path: Path | None = None, port: int = 0) -> None:
         """`kind`: udp, tcp, unix-dgram or unix-stream. Messages of a stream end with a NUL."""
@@ -41,7 +42,7 @@ class Receiver:
     def _receive(self) -> None:
         with contextlib.suppress(OSError):
             while not self.closed:
-                self.messages.append(self.sock.recv(65536).decode())
+                self.messages.append(self.sock.recv(65536).decode(errors="surrogateescape"))
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -55,7 +56,7 @@ class Receiver:
         with contextlib.suppress(OSError):
             while data := connection.recv(65536):
                 *whole, rest = (rest + data).split(b"\0")
-                self.messages += [message.decode() + "\0" for message in whole]
+                self.messages += [each.decode(errors="surrogateescape") + "\0" for each in whole]
 
     def wait(self, part: str) -> str:
         """The first message that contains it, once it is there."""

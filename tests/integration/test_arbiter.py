@@ -507,6 +507,14 @@ def test_process_titles(serve: Serve) -> None:
     )
 
 
+@pytest.mark.saola_only
+def test_title_of_a_name_that_is_no_text(serve: Serve) -> None:
+    server = serve("basic:app", "--name", os.fsdecode(b"shop\xff"))
+    for pid, role in (server.pid, "master"), (server.worker, "worker"):
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+        assert title == rf"{NAME}: {role} [shop\xff]"
+
+
 # --- max_requests
 
 

@@ -361,6 +361,48 @@ def test_unwritable_log_whose_name_is_no_text(command: Command) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.saola_only
+def test_settings_that_are_no_text(serve: Serve, tmp_path: Path) -> None:
+    """What need not be UTF-8 works, also as the name of a file or directory."""
+    directory = tmp_path / os.fsdecode(b"d\xff")
+    directory.mkdir()
+    (directory / "c.py").write_text("keepalive = 3\n")
+    server = serve(
+        *("basic:app", "--log-level", os.fsdecode(b"\xff"), "--env", os.fsdecode(b"A=\xff")),
+        *("-c", str(directory / "c.py"), "--pid", str(directory / "pid")),
+        *("--worker-tmp-dir", str(directory), "--bind", os.fsdecode(b"unix:s\xff")),
+    )
+    assert (server.tmp / os.fsdecode(b"s\xff")).is_socket()
+    before = server.workers()
+    server.kill(signal.SIGHUP)
+    server.wait_workers(1, before)
+    assert server.request("/").status == 200
+
+
+@pytest.mark.saola_only
+def test_error_about_a_setting_that_is_no_text(command: Command) -> None:
+    for option in ("--worker-tmp-dir", "--pid"):
+        done = command("-b", "127.0.0.1:0", option, os.fsdecode(b"/no/such/\xff/x"), "basic:app")
+        assert done.code == 1
+        assert r"/no/such/\xff" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.saola_only
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("access_log_format", "loglevel", "logger_class", "syslog_addr", "syslog_facility"),
+        *("statsd_prefix", "dogstatsd_tags"),
+    ],
+)
+def test_none_for_the_logs_is_the_default(serve: Serve, setting: str) -> None:
+    config = f"{setting} = None; accesslog = '-'; syslog = True; statsd_host = '127.0.0.1:9'"
+    server = serve("basic:app", config=config)
+    assert server.request("/").status == 200
+    poll(lambda: '"GET / HTTP/1.1" 200' in server.output, "the access line")
+
+
 def test_unknown_worker_class(command: Command) -> None:
     done = command("-b", "127.0.0.1:0", "-k", "no_such_class", "basic:app")
     assert done.code == 1

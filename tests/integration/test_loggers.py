@@ -303,6 +303,7 @@ def test_dict_goes_before_json_and_json_before_ini(serve: Serve, tmp_path: Path)
     ("args", "config", "error"),
     [
         (["--log-config", "/no/such"], "", "Error: log config '/no/such' not found"),
+        (["--log-config", "bad"], "open('bad', 'w')", "Error: log config 'bad' cannot be used: "),
         (["--log-config-json", "bad.json"], "open('bad.json', 'w').write('{')", "Expecting "),
         ([], "logconfig_dict = {'version': 2}", "Unsupported version: 2"),
         (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -97,6 +98,25 @@ def test_prefix_tags_and_arbiter(serve: Serve, receive: Receive, config: str) ->
     # How many connections wait at a moment is chance: there is a client.
     backlog = receiver.wait("backlog")
     assert re.fullmatch(r"my\.app\.gunicorn\.backlog:\d+\|h\|#a:b,c:d", backlog)
+
+
+@pytest.mark.parametrize("config", ["", SUBCLASS], ids=["core", "subclass"])
+def test_prefix_and_tags_that_are_no_text(serve: Serve, receive: Receive, config: str) -> None:
+    receiver = receive()
+    prefix, tags = os.fsdecode(b"my\xff"), os.fsdecode(b"a:\xfe")
+    serve(
+        *("logs:app", "--statsd-host", f"127.0.0.1:{receiver.port}"),
+        *("--statsd-prefix", prefix, "--dogstatsd-tags", tags),
+        config=config,
+    )
+    assert receiver.wait("requests") == f"{prefix}.gunicorn.requests:1|c|@1.0|#{tags}"
+
+
+@pytest.mark.parametrize("config", ["", SUBCLASS], ids=["core", "subclass"])
+def test_a_host_that_is_no_text(serve: Serve, config: str) -> None:
+    server = serve("logs:app", "--statsd-host", os.fsdecode(b"\xff:1"), config=config)
+    server.allow("No metrics are sent")
+    assert server.request("/").status == 200
 
 
 @pytest.mark.parametrize("config", ["", SUBCLASS], ids=["core", "subclass"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -91,6 +92,20 @@ def test_options(serve: Serve, receive: Receive) -> None:
     server.allow("last")
     assert re.match(r"<187>gunicorn\.a%b\.error: \[\d+\] last\0$", receiver.wait("last"))
     assert not [message for message in receiver.messages if ".access:" in message]
+
+
+def test_a_prefix_that_is_no_text(serve: Serve, receive: Receive) -> None:
+    """The messages of the core and those of Python code have the same."""
+    receiver = receive("udp")
+    prefix = os.fsdecode(b"shop\xff")
+    server = serve(
+        *("logs:app", *OPTIONS, "--log-syslog-to", address_of(receiver, "udp")),
+        *("--log-syslog-prefix", prefix),
+    )
+    server.request("/?gunicorn=last")
+    server.allow("last")
+    for part, log in (("Starting", "error"), ("] last", "error"), ("GET /?gunicorn", "access")):
+        assert f">gunicorn.{prefix}.{log}: [" in receiver.wait(part)
 
 
 def test_access_log_goes_to_file_and_syslog(serve: Serve, receive: Receive, tmp_path: Path) -> None:

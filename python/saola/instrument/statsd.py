@@ -35,8 +35,8 @@ class Statsd(Logger):
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
-        self.prefix = parse_prefix(cfg.statsd_prefix)
-        self.dogstatsd_tags = cfg.dogstatsd_tags
+        self.prefix = parse_prefix(cfg.statsd_prefix or "")
+        self.dogstatsd_tags = cfg.dogstatsd_tags or ""
         if self.sock is not None:
             self.sock.close()
         self.sock = _connect(cfg.statsd_host) if cfg.statsd_host else None
@@ -114,9 +114,10 @@ class Statsd(Logger):
         self._sock_send(f"{self.prefix}{name}:{value}|h")
 
     def _sock_send(self, msg: str | bytes) -> None:
-        data = msg.encode() if isinstance(msg, str) else msg
+        # Bytes of the prefix and the tags that are not UTF-8 go out as they were given.
+        data = msg.encode("utf-8", "surrogateescape") if isinstance(msg, str) else msg
         if self.dogstatsd_tags:
-            data += b"|#" + self.dogstatsd_tags.encode()
+            data += b"|#" + self.dogstatsd_tags.encode("utf-8", "surrogateescape")
         if self.sock is not None:
             # Nobody listens: that is the metrics' loss, not the server's.
             with contextlib.suppress(OSError):
@@ -129,7 +130,7 @@ def _connect(address: str | tuple[str, int]) -> socket.socket | None:
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         sock.connect(address)
-    except (OSError, OverflowError, UnicodeError):  # the latter two: no such port, no such name
+    except (OSError, OverflowError, TypeError, UnicodeError):  # no such port, or no name at all
         sock.close()
         return None
     return sock
