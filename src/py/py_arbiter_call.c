@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "py/py_compat.h"
+#include "py/py_exit.h"
 #include "py/py_log.h"
 
 #include <errno.h>
@@ -129,25 +130,6 @@ py_arbiter_call_nworkers_changed(void *context, int64_t now, int64_t old)
 
 /* --- exceptions --- */
 
-/* The exit code of a SystemExit, as the interpreter would make it. */
-static int
-system_exit_code(PyObject *exception)
-{
-    PyObject *code = PyObject_GetAttrString(exception, "code");
-    int result = 1;
-
-    if (code == Py_None) {
-        result = 0;
-    } else if (code && PyLong_Check(code)) {
-        result = (int)(PyLong_AsLong(code) & 0xff);
-    } else if (code) {
-        PySys_FormatStderr("%S\n", code);
-    }
-    Py_XDECREF(code);
-    PyErr_Clear();
-    return result;
-}
-
 /* Whether it is a HaltServer, whose exit code is wanted and whose reason the log is to show. */
 static bool
 is_halt(struct arbiter *a, int *ret_code)
@@ -171,19 +153,6 @@ is_halt(struct arbiter *a, int *ret_code)
 }
 
 int
-py_arbiter_report_as(const char *text, int code)
-{
-    if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
-        PyObject *exception = py_raised_take();
-        code = system_exit_code(exception);
-        Py_XDECREF(exception);
-        return code;
-    }
-    py_log_exception(text);
-    return code;
-}
-
-int
 py_arbiter_report(void *context)
 {
     struct py_arbiter *py = context;
@@ -192,5 +161,5 @@ py_arbiter_report(void *context)
         PyErr_Clear();
         return code;
     }
-    return py_arbiter_report_as("Unhandled exception in main loop", EXIT_UNHANDLED);
+    return py_exit_code("Unhandled exception in main loop", EXIT_UNHANDLED);
 }

@@ -51,9 +51,6 @@ int py_arbiter_call_nworkers_changed(void *context, int64_t now, int64_t old) NO
 
 /* --- exceptions --- */
 
-/* Takes the raised exception and logs it with `text`. Returns `code`, or that of a SystemExit. */
-int py_arbiter_report_as(const char *text, int code);
-
 /* See struct arbiter_host. */
 int py_arbiter_report(void *context);
 

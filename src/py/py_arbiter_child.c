@@ -7,6 +7,7 @@
 #include "py/module.h"
 #include "py/py_arbiter_call.h"
 #include "py/py_compat.h"
+#include "py/py_exit.h"
 #include "py/py_log.h"
 #include "py/py_stacks.h"
 #include "py/py_text.h"
@@ -129,7 +130,7 @@ py_arbiter_run_worker(void *context, struct child *child, const struct worker_st
     module_state_get(py->module)->arbiter = NULL; /* this process is none */
     py_stacks_install(start);
     if (begin_worker(py, worker) < 0) {
-        code = py_arbiter_report_as("Exception in worker process", EXIT_WORKER_BOOT_ERROR);
+        code = py_exit_code("Exception in worker process", EXIT_WORKER_BOOT_ERROR);
     } else {
         code = py_worker_run(py->module, start, worker);
     }

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "net/listener.h"
+#include "proc/arbiter.h"
 #include "proc/signals.h"
 #include "proc/slot.h"
 #include "proc/spawn.h"
@@ -13,6 +14,7 @@
 #include "proc/worker_signals.h"
 #include "py/module.h"
 #include "py/py_compat.h"
+#include "py/py_exit.h"
 #include "py/py_log.h"
 #include "py/py_steer.h"
 #include "py/py_text.h"
@@ -147,16 +149,13 @@ take_application(PyObject *module, struct py_worker *worker)
 static bool
 is_app_import_error(void)
 {
-    PyObject *type = NULL;
-    PyObject *value = NULL;
-    PyObject *traceback = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *exception = py_raised_take();
     PyObject *errors = PyImport_ImportModule("saola.errors");
     PyObject *wanted = errors ? PyObject_GetAttrString(errors, "AppImportError") : NULL;
-    bool matches = wanted && PyErr_GivenExceptionMatches(type, wanted);
+    bool matches = wanted && PyErr_GivenExceptionMatches(exception, wanted);
     Py_XDECREF(wanted);
     Py_XDECREF(errors);
-    PyErr_Restore(type, value, traceback);
+    py_raised_put(exception);
     return matches;
 }
 
@@ -173,43 +172,17 @@ tell_app_import_error(const struct py_worker *worker)
     Py_XDECREF(exception);
 }
 
-static int
-system_exit_code(void)
-{
-    PyObject *type = NULL;
-    PyObject *value = NULL;
-    PyObject *traceback = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    PyObject *code = value ? PyObject_GetAttrString(value, "code") : NULL;
-    long number = 1; /* sys.exit("text") */
-    if (code == Py_None) {
-        number = 0;
-    } else if (code && PyLong_Check(code)) {
-        number = PyLong_AsLong(code);
-    }
-    PyErr_Clear();
-    Py_XDECREF(code);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
-    return (int)(number & 0xff);
-}
-
 /* What the exception that is set means for the worker: tells the user, and returns the exit code.
  */
 static int
 exit_code_from_exception(const struct py_worker *worker)
 {
-    if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
-        return system_exit_code();
-    }
     if (!worker->booted && is_app_import_error()) {
         tell_app_import_error(worker);
-        return WORKER_EXIT_APP_ERROR;
+        return EXIT_APP_LOAD_ERROR;
     }
-    py_log_exception("Exception in worker process");
-    return worker->booted ? WORKER_EXIT_ERROR : WORKER_EXIT_BOOT_ERROR;
+    return py_exit_code("Exception in worker process",
+                        worker->booted ? EXIT_UNHANDLED : EXIT_WORKER_BOOT_ERROR);
 }
 
 /* --- life --- */

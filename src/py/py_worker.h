@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The worker process, Python's half: loads the application, installs the signal handlers, and turns
- * the crank of struct worker. The functions that saola.workers.base.Worker calls from its signal
- * handlers are part of the module: worker_retire(), worker_stop(), worker_reopen_access_log(),
- * worker_requests().
+ * the crank of struct worker. What saola.workers.base.Worker needs of it, in its signal handlers
+ * most of all, are functions of the module: worker_retire(), worker_stop() and the like.
  */
 #ifndef SAOLA_PY_PY_WORKER_H
 #define SAOLA_PY_PY_WORKER_H
@@ -14,12 +13,7 @@
 struct py_worker;
 struct worker_start;
 
-enum {
-    WORKER_EXIT_ERROR = 255,    /* an exception after the boot */
-    WORKER_EXIT_BOOT_ERROR = 3, /* Gunicorn's WORKER_BOOT_ERROR */
-    WORKER_EXIT_APP_ERROR = 4,  /* Gunicorn's APP_LOAD_ERROR */
-};
-
+/* Adds those functions. 0, or -1 with an exception. */
 int py_worker_add(PyObject *module);
 
 /* USR1, in a worker. GIL held, main thread. */

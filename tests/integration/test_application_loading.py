@@ -196,3 +196,12 @@ def test_a_module_that_is_not_there(command: Command) -> None:
     assert done.code == 3
     assert "ModuleNotFoundError: No module named 'basik'\n" in done.stderr
     assert "There is basic" in done.stderr
+
+
+def test_an_application_that_ends_with_a_message(command: Command, tmp_path: Path) -> None:
+    """sys.exit("text") is how many say what they miss, and the interpreter shows it."""
+    (tmp_path / "lacking.py").write_text("import sys\nsys.exit('DATABASE_URL is not set')\n")
+    config = "import sys\ndef child_exit(server, worker):\n    sys.exit(9)\n"
+    done = command("-b", "127.0.0.1:0", "lacking:app", config=config)
+    assert done.code == 9
+    assert "\nDATABASE_URL is not set\n" in done.stderr
