@@ -53,6 +53,17 @@ child_at(struct list *node)
     return LIST_ENTRY(node, struct child, node);
 }
 
+struct child *
+child_find(const struct arbiter *a, pid_t pid)
+{
+    for (EACH_CHILD(a, node, next)) {
+        if (child_at(node)->pid == pid) {
+            return child_at(node);
+        }
+    }
+    return NULL;
+}
+
 static bool
 is_current(const struct arbiter *a, const struct child *child)
 {
@@ -302,17 +313,6 @@ manage_next_ns(const struct arbiter *a)
 
 /* --- reaping --- */
 
-static struct child *
-find_child(const struct arbiter *a, pid_t pid)
-{
-    for (EACH_CHILD(a, node, next)) {
-        if (child_at(node)->pid == pid) {
-            return child_at(node);
-        }
-    }
-    return NULL;
-}
-
 /* The signal may have been sent by somebody, and nothing be wrong with the worker. */
 static bool
 is_ended_from_outside(const struct child *child, int status)
@@ -378,7 +378,7 @@ manage_reap(struct arbiter *a, int64_t now_ns)
     struct rusage usage;
     for (pid_t pid = wait4(-1, &status, WNOHANG, &usage); pid > 0;
          pid = wait4(-1, &status, WNOHANG, &usage)) {
-        struct child *child = find_child(a, pid);
+        struct child *child = child_find(a, pid);
         if (child) {
             bury(a, child, status, &usage, now_ns);
         } else {

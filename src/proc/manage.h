@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct arbiter;
 struct child;
@@ -23,6 +24,9 @@ struct child;
 
 /* The child of a node of that list. */
 struct child *child_at(struct list *node);
+
+/* The child with that pid, NULL if there is none. */
+struct child *child_find(const struct arbiter *arbiter, pid_t pid);
 
 /* Waits for children that have ended. */
 void manage_reap(struct arbiter *arbiter, int64_t now_ns);

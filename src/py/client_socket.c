@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "py/client_socket.h"
 
-#include "py/py_compat.h"
+#include "py/py_object.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -21,8 +21,7 @@ struct client_socket {
 static PyObject *
 socket_from(int fd)
 {
-    PyObject *module = PyImport_ImportModule("socket");
-    PyObject *type = module ? PyObject_GetAttrString(module, "socket") : NULL;
+    PyObject *type = py_attribute_from("socket", "socket");
     PyObject *arguments = type ? PyTuple_New(0) : NULL;
     PyObject *names = arguments ? Py_BuildValue("{si}", "fileno", fd) : NULL;
     PyObject *made = names ? PyObject_Call(type, arguments, names) : NULL;
@@ -33,7 +32,6 @@ socket_from(int fd)
     Py_XDECREF(names);
     Py_XDECREF(arguments);
     Py_XDECREF(type);
-    Py_XDECREF(module);
     return made;
 }
 
@@ -99,11 +97,7 @@ client_socket_getattro(PyObject *self, PyObject *name)
 static PyObject *
 client_socket_class(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
 {
-    PyObject *module = PyImport_ImportModule("socket");
-    PyObject *type = module ? PyObject_GetAttrString(module, "socket") : NULL;
-
-    Py_XDECREF(module);
-    return type;
+    return py_attribute_from("socket", "socket");
 }
 
 static PyObject *

@@ -2,7 +2,6 @@
 #include "py/input.h"
 
 #include "base/mem.h"
-#include "py/py_compat.h"
 
 #include <errno.h>
 #include <string.h>

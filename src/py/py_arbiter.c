@@ -104,7 +104,7 @@ run_python_signals(struct arbiter *a)
 static int
 serve(const struct py_arbiter *py, struct arbiter *a)
 {
-    if (py_done(PyObject_CallMethod(py->object, "start", NULL)) < 0) {
+    if (py_method_call(py->object, "start") < 0) {
         return -1;
     }
     while (arbiter_turn(a)) {

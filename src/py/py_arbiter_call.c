@@ -12,28 +12,12 @@
 
 /* --- results and attributes --- */
 
-int
-py_done(PyObject *result)
-{
-    Py_XDECREF(result);
-    return result ? 0 : -ECANCELED;
-}
-
 void
 py_done_or_log(PyObject *result, const char *what)
 {
     if (py_done(result) < 0) {
         py_log_exception(what);
     }
-}
-
-int
-py_set_number(PyObject *object, const char *name, long long value)
-{
-    PyObject *number = PyLong_FromLongLong(value);
-    int rc = number ? PyObject_SetAttrString(object, name, number) : -1;
-    Py_XDECREF(number);
-    return rc < 0 ? -ECANCELED : 0;
 }
 
 int

@@ -11,6 +11,7 @@
 
 #include "base/macros.h"
 #include "proc/arbiter.h"
+#include "py/py_object.h"
 
 #include <stdint.h>
 
@@ -29,16 +30,11 @@ struct py_arbiter {
 
 /* --- results and attributes --- */
 
-/* Drops the result of a call: 0, or -ECANCELED with the exception. */
-int py_done(PyObject *result) NODISCARD;
-
 /* For callbacks that cannot fail for the core: the log gets the exception. */
 void py_done_or_log(PyObject *result, const char *what);
 
-/* -ECANCELED with an exception, as all of these. */
-int py_set_number(PyObject *object, const char *name, long long value) NODISCARD;
-
-/* Brings up to date what hooks read from the arbiter object. */
+/* Brings up to date what hooks read from the arbiter object. -ECANCELED with an exception, as all
+ * of these. */
 int py_arbiter_update(const struct py_arbiter *py) NODISCARD;
 
 /* The child is no longer among the workers of the arbiter object. */

@@ -8,7 +8,6 @@
 #include "proc/spawn.h"
 #include "py/py_arbiter_call.h"
 #include "py/py_arbiter_child.h"
-#include "py/py_compat.h"
 #include "py/py_config.h"
 #include "py/py_log.h"
 #include "py/py_text.h"
@@ -23,7 +22,7 @@ static int
 preload(void *context)
 {
     struct py_arbiter *py = context;
-    return py_done(PyObject_CallMethod(py->object, "_preload", NULL));
+    return py_method_call(py->object, "_preload");
 }
 
 static int
@@ -132,7 +131,7 @@ static int
 call_override(const struct py_arbiter *py, const char *method)
 {
     int rc = py_arbiter_update(py);
-    return rc < 0 ? rc : py_done(PyObject_CallMethod(py->object, method, NULL));
+    return rc < 0 ? rc : py_method_call(py->object, method);
 }
 
 static int

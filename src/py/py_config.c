@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/setting.h"
 #include "py/py_config_value.h"
+#include "py/py_object.h"
 #include "py/py_text.h"
 
 #include <errno.h>
@@ -32,7 +33,6 @@ static const char *const source_names[] = {
 static void
 raise_error(int error, char *text)
 {
-    PyObject *errors = NULL;
     PyObject *type = NULL;
     PyObject *message = py_text_new(text);
 
@@ -40,14 +40,12 @@ raise_error(int error, char *text)
     if (error == -EINVAL || error == -EPROTOTYPE) {
         type = Py_NewRef(error == -EINVAL ? PyExc_ValueError : PyExc_TypeError);
     } else {
-        errors = PyImport_ImportModule("saola.errors");
-        type = errors != NULL ? PyObject_GetAttrString(errors, "ConfigError") : NULL;
+        type = py_attribute_from("saola.errors", "ConfigError");
     }
     if (message != NULL && type != NULL) {
         PyErr_SetObject(type, message);
     }
     Py_XDECREF(type);
-    Py_XDECREF(errors);
     Py_XDECREF(message);
 }
 

@@ -28,17 +28,6 @@ running(PyObject *module)
     return a;
 }
 
-static struct child *
-child_of(const struct arbiter *a, pid_t pid)
-{
-    for (EACH_CHILD(a, node, next)) {
-        if (child_at(node)->pid == pid) {
-            return child_at(node);
-        }
-    }
-    return NULL;
-}
-
 /* None, or the exception: of the host if the core says so. */
 static PyObject *
 result_from(int rc)
@@ -57,7 +46,7 @@ int64_t
 py_steer_heartbeat(PyObject *module, pid_t pid)
 {
     const struct arbiter *a = module_state_get(module)->arbiter;
-    const struct child *child = a ? child_of(a, pid) : NULL;
+    const struct child *child = a ? child_find(a, pid) : NULL;
     return child ? slot_last_heartbeat(child->slot) : 0;
 }
 
@@ -181,7 +170,7 @@ steer_kill(PyObject *module, PyObject *args)
     if (!a || !PyArg_ParseTuple(args, "ii:arbiter_kill", &pid, &number)) {
         return NULL;
     }
-    struct child *child = child_of(a, pid);
+    struct child *child = child_find(a, pid);
     if (child && number == SIGTERM && !child->leaving) {
         manage_retire(a, child, clock_mono_ns());
     } else if (child && kill(child->pid, number) < 0 && errno != ESRCH) {

@@ -16,6 +16,7 @@
 #include "py/py_compat.h"
 #include "py/py_exit.h"
 #include "py/py_log.h"
+#include "py/py_object.h"
 #include "py/py_steer.h"
 #include "py/py_text.h"
 #include "py/wsgi.h"
@@ -150,11 +151,9 @@ static bool
 is_app_import_error(void)
 {
     PyObject *exception = py_raised_take();
-    PyObject *errors = PyImport_ImportModule("saola.errors");
-    PyObject *wanted = errors ? PyObject_GetAttrString(errors, "AppImportError") : NULL;
+    PyObject *wanted = py_attribute_from("saola.errors", "AppImportError");
     bool matches = wanted && PyErr_GivenExceptionMatches(exception, wanted);
     Py_XDECREF(wanted);
-    Py_XDECREF(errors);
     py_raised_put(exception);
     return matches;
 }
@@ -209,23 +208,12 @@ set_wakeup_fd(int fd)
     Py_XDECREF(signal);
 }
 
-static int
-call_method(PyObject *object, const char *name)
-{
-    PyObject *result = PyObject_CallMethod(object, name, NULL);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
-}
-
 /* The limit as it was drawn, for hooks. */
 static int
 set_max_requests(struct py_worker *worker)
 {
     int64_t limit = worker->core.max_requests;
-    PyObject *number = PyLong_FromLongLong(limit > 0 ? limit : PY_SSIZE_T_MAX);
-    int rc = number ? PyObject_SetAttrString(worker->object, "max_requests", number) : -1;
-    Py_XDECREF(number);
-    return rc;
+    return py_set_number(worker->object, "max_requests", limit > 0 ? limit : PY_SSIZE_T_MAX);
 }
 
 /* The names as they are after the configuration file has run: it may have changed them. */
@@ -265,13 +253,13 @@ route_logs(struct py_worker *worker, struct log_route *route)
 static int
 boot(PyObject *module, struct py_worker *worker, const struct worker_start *start)
 {
-    if (set_max_requests(worker) < 0 || call_method(worker->object, "init_signals") < 0) {
+    if (set_max_requests(worker) < 0 || py_method_call(worker->object, "init_signals") < 0) {
         return -1;
     }
     worker_signals_watch();
-    if (name_server(worker) < 0 || call_method(worker->object, "load_wsgi") < 0 ||
+    if (name_server(worker) < 0 || py_method_call(worker->object, "load_wsgi") < 0 ||
         PyObject_SetAttrString(worker->object, "booted", Py_True) < 0 ||
-        call_method(worker->object, "post_worker_init") < 0 ||
+        py_method_call(worker->object, "post_worker_init") < 0 ||
         take_application(module, worker) < 0) {
         return -1;
     }
@@ -334,7 +322,7 @@ static void
 end_signals(const struct py_worker *worker)
 {
     PyObject *exception = py_raised_take();
-    if (call_method(worker->object, "end_signals") < 0) {
+    if (py_method_call(worker->object, "end_signals") < 0) {
         py_log_exception("Exception in worker process");
     }
     if (exception) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "py/request_object.h"
 
-#include "py/py_compat.h"
 
 #include <string.h>
 

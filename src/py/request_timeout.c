@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "py/request_timeout.h"
 
-#include "py/py_compat.h"
+#include "py/py_object.h"
 #include "py/wsgi_handle.h"
 #include "py/wsgi_log.h"
 
@@ -17,9 +17,7 @@ request_timeout_init(struct wsgi_app *app, struct deadline *deadline)
     if (!deadline || !deadline_is_on(deadline)) {
         return 0;
     }
-    PyObject *errors = PyImport_ImportModule("saola.errors");
-    app->timeout_type = errors ? PyObject_GetAttrString(errors, "RequestTimeout") : NULL;
-    Py_XDECREF(errors);
+    app->timeout_type = py_attribute_from("saola.errors", "RequestTimeout");
     if (!app->timeout_type) {
         return -1;
     }

@@ -18,6 +18,7 @@
 #include "py/input.h"
 #include "py/module.h"
 #include "py/py_compat.h"
+#include "py/py_object.h"
 #include "py/request_object.h"
 #include "py/request_timeout.h"
 #include "py/wsgi_body.h"
@@ -331,24 +332,14 @@ hook_or_null(PyObject *hook)
     return hook && hook != Py_None ? Py_NewRef(hook) : NULL;
 }
 
-static PyObject *
-attribute_of(const char *module_name, const char *name)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    PyObject *attribute = module ? PyObject_GetAttrString(module, name) : NULL;
-
-    Py_XDECREF(module);
-    return attribute;
-}
-
 static int
 hooks_init(struct wsgi_app *app, const struct wsgi_options *options)
 {
     app->worker = Py_XNewRef(options->worker);
     app->pre_request = hook_or_null(options->pre_request);
     app->post_request = hook_or_null(options->post_request);
-    app->make_request = attribute_of("saola.http.message", "Request");
-    app->make_response = attribute_of("saola.http.wsgi", "Response");
+    app->make_request = py_attribute_from("saola.http.message", "Request");
+    app->make_response = py_attribute_from("saola.http.wsgi", "Response");
     return app->make_request && app->make_response ? 0 : -1;
 }
 
