@@ -8,7 +8,6 @@ the lines that messages name and for names that are written like settings and ar
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -16,11 +15,14 @@ import inspect
 import sys
 import tokenize
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from saola import util
+from saola import _spelling, util
+
+if TYPE_CHECKING:
+    from saola._settings import Setting
 
 
 class ConfigFile:
@@ -41,13 +43,13 @@ class ConfigFile:
         line = self.lines.get(name)
         return self.location if line is None else f"{self.location}:{line}"
 
-    def suspects(self, known: Iterable[str]) -> Iterator[str]:
+    def suspects(self, settings: Mapping[str, Setting]) -> Iterator[str]:
         """What to say about each global that looks like a setting and is none."""
-        names = set(known)
+        known = _spelling.spellings(settings.values())
         for name in self.lines:
-            if name in names or name not in self.values:
+            if name in settings or name not in self.values:
                 continue
-            meant = _meant(name, self.values, names)
+            meant = _meant(name, self.values, known)
             if meant or _is_plain(name, self.values[name]):
                 hint = f" Did you mean {meant}?" if meant else ""
                 yield f"{self.where(name)}: there is no setting {name}.{hint}"
@@ -125,15 +127,14 @@ def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
 # Names that are no settings. ----------------------------------------------------------------------
 
 
-def _meant(name: str, values: dict[str, Any], known: set[str]) -> str | None:
+def _meant(name: str, values: dict[str, Any], known: dict[str, str]) -> str | None:
     """The setting for which the name was probably meant."""
     if name.startswith("_") or inspect.ismodule(values[name]):
         return None
-    if name != name.lower():  # WORKERS may well be a constant, unless there is no workers
-        lower = name.lower()
-        return lower if lower in known and lower not in values else None
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    return close[0] if close and close[0] not in values else None
+    lower = name.lower()
+    # WORKERS may well be a constant, unless there is no workers.
+    meant = _spelling.nearest(name, known) if name == lower else known.get(lower)
+    return meant if meant not in values else None
 
 
 def _is_plain(name: str, value: Any) -> bool:

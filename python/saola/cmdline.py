@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from saola import _identity
+from saola import _identity, _spelling
 
 if TYPE_CHECKING:
     from saola._settings import Setting
@@ -32,9 +32,25 @@ class Parser(argparse.ArgumentParser):
     """An abbreviation that means an option of Gunicorn's means that, and never one of Saola's own:
     else each new option could break a command line."""
 
-    def __init__(self, own: set[str], **options: Any) -> None:
+    def __init__(self, own: set[str], settings: Collection[Setting], **options: Any) -> None:
         super().__init__(**options)
         self._own = own
+        self._settings = settings
+
+    def parse_args(  # type: ignore[override] # the same, but for what it says
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            meant = ", ".join(self._meant(unknown))
+            hint = f" (did you mean {meant}?)" if meant else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found
+
+    def _meant(self, unknown: list[str]) -> list[str]:
+        options = self._option_string_actions
+        meant = [_spelling.nearest_option(word, options, self._settings) for word in unknown]
+        return [option for option in dict.fromkeys(meant) if option is not None]
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         found: list[Any] = super()._get_option_tuples(option_string)
@@ -50,7 +66,7 @@ def build_parser(
     An option that is not given is None, so that the sources can be told apart.
     """
     own = {"stacks", *(setting.name for setting in settings if setting.own)}
-    parser = Parser(own, usage=usage, prog=prog)
+    parser = Parser(own, settings, usage=usage, prog=prog)
     parser.add_argument(
         "-v",
         "--version",

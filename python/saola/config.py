@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from saola import _core, _identity, _settings, cmdline, util
+from saola import _core, _identity, _settings, _spelling, cmdline, util
 from saola._settings import (
     KNOWN_SETTINGS,
     Setting,
@@ -38,6 +38,9 @@ DEFAULT_FILES = ("saola.conf.py", "gunicorn.conf.py")
 
 #: Variables with more arguments, behind the configuration file and before the command line.
 CMD_ARGS_VARIABLES = ("GUNICORN_CMD_ARGS", "SAOLA_CMD_ARGS")
+
+#: What the variables of the settings begin with.
+PREFIX = "SAOLA_"
 
 SSL_VERSION_IS_IGNORED = (
     "Warning: option `ssl_version` is deprecated and it is ignored. Use ssl_context instead."
@@ -101,7 +104,7 @@ class Config(_core.Config):
     def _read_own_environment(self) -> None:
         """SAOLA_WORKERS and the like: a variable for each setting. An empty one is none."""
         for name, setting in self.settings.items():
-            variable = f"SAOLA_{name.upper()}"
+            variable = PREFIX + name.upper()
             text = self.env_orig.get(variable)
             if not text:
                 continue
@@ -110,10 +113,26 @@ class Config(_core.Config):
             except Exception as error:
                 raise ConfigError(f"{variable}: {error}") from None
 
+    def _suspect_variables(self) -> Iterator[str]:
+        """What to say about each variable that seems to be a misspelt one of a setting. There may
+        be others of that prefix: those of a service in Kubernetes with the name saola, say."""
+        known = _spelling.spellings(self.settings.values())
+        names = [name for name in self.env_orig if name.startswith(PREFIX) and self.env_orig[name]]
+        for variable in names:
+            name = variable.removeprefix(PREFIX).lower()
+            meant = None if name in self.settings else _spelling.nearest(name, known)
+            right = f"{PREFIX}{meant}".upper()
+            if meant and variable not in CMD_ARGS_VARIABLES and right not in names:
+                yield f"{variable}: there is no setting {name}. Did you mean {right}?"
+
     def check(self) -> None:
         """ConfigError if values switch on what is not there: all of them, each with its origin.
-        With strict_config also if files set what is no setting."""
-        suspects = self.suspects if self.strict_config else []
+        With strict_config also if files or variables set what is no setting; without it there is
+        a warning of variables, which are nobody's but this server's."""
+        variables = list(self._suspect_variables())
+        suspects = [*variables, *self.suspects] if self.strict_config else []
+        if variables and not self.strict_config:
+            print(*(f"Warning: {text}" for text in variables), sep="\n", file=sys.stderr)
         told = [*suspects, worker_class_error(self), *map(self.unsupported, self._of_the_table())]
         texts = [text for text in told if text is not None]
         if texts:

@@ -39,6 +39,17 @@ def test_help_names_every_flag(command: Command) -> None:
     ("args", "error"),
     [
         (["--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["--wrokers=3"], "unrecognized arguments: --wrokers=3 (did you mean --workers?)"),
+        (
+            ["--max_requests", "3"],
+            "unrecognized arguments: --max_requests (did you mean --max-requests?)",
+        ),
+        (["--proc-name", "x"], "unrecognized arguments: --proc-name (did you mean --name?)"),
+        (
+            ["--loglevel=x", "--acess-logfile=-", "--loglevel=y"],
+            "unrecognized arguments: --loglevel=x --acess-logfile=- --loglevel=y"
+            " (did you mean --log-level, --access-logfile?)",
+        ),
         (["-w", "x"], "argument -w/--workers: invalid int value: 'x'"),
         (["-w", "0x10"], "argument -w/--workers: invalid int value: '0x10'"),
         (["-m", "x"], "argument -m/--umask: invalid auto_int value: 'x'"),

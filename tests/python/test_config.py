@@ -221,8 +221,37 @@ def test_an_empty_variable_is_none(load: Load) -> None:
 
 
 def test_other_variables_are_not_ours(load: Load) -> None:
-    env = {"SAOLA_SERVICE_HOST": "10.0.0.1", "SAOLA_PORT": "tcp://10.0.0.1:80", "SAOLA_": "x"}
-    assert load([{"argv": ["a:b"], "env": env}])[0]["status"] == 0
+    service = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP_ADDR", ""]
+    internal = ["LOBBY_FD", "UNLINK_FD", "LISTENER_ID", "SYSTEMD"]
+    env = {f"SAOLA_{name}": "1" for name in service + internal}
+    env["SAOLA_CMD_ARGS"] = "--strict-config"
+    result = load([{"argv": ["a:b"], "env": env}])[0]
+    assert (result["status"], result["err"]) == (0, "")
+
+
+MISSPELT = [
+    ("SAOLA_WROKERS", "there is no setting wrokers. Did you mean SAOLA_WORKERS?"),
+    ("SAOLA_KEEP_ALIVE", "there is no setting keep_alive. Did you mean SAOLA_KEEPALIVE?"),
+    ("SAOLA_LOG_LEVEL", "there is no setting log_level. Did you mean SAOLA_LOGLEVEL?"),
+    ("SAOLA_ACCESS_LOGFILE", "there is no setting access_logfile. Did you mean SAOLA_ACCESSLOG?"),
+]
+
+
+@pytest.mark.parametrize(("variable", "text"), MISSPELT)
+def test_a_misspelt_variable(load: Load, variable: str, text: str) -> None:
+    env = {variable: "2"}
+    relaxed, strict = load(
+        [{"argv": ["a:b"], "env": env}, {"argv": ["--strict-config", "a:b"], "env": env}]
+    )
+    assert relaxed["status"] == 0
+    assert relaxed["err"] == f"Warning: {variable}: {text}\n"
+    assert refused(strict) == [f"{variable}: {text}"]
+
+
+def test_a_variable_beside_the_right_one_is_not_misspelt(load: Load) -> None:
+    env = {"SAOLA_WORKER": "x", "SAOLA_WORKERS": "2", "SAOLA_WROKERS": ""}
+    result = load([{"argv": ["--strict-config", "a:b"], "env": env}])[0]
+    assert (result["status"], result["err"]) == (0, "")
 
 
 def test_a_bad_variable_is_named(load: Load) -> None:
@@ -396,6 +425,10 @@ def test_sources_of_saola_s_own(load: Load) -> None:
 STRICT = [
     ("wrokers = 7", "gunicorn.conf.py:1: there is no setting wrokers. Did you mean workers?"),
     ("\n\nWorkers = 7", "gunicorn.conf.py:3: there is no setting Workers. Did you mean workers?"),
+    (
+        "access_logfile = '-'",
+        "gunicorn.conf.py:1: there is no setting access_logfile. Did you mean ",
+    ),
     ("TIMEOUT = 7", "gunicorn.conf.py:1: there is no setting TIMEOUT. Did you mean timeout?"),
     ("def post_forks(a, b): 0", "gunicorn.conf.py:1: there is no setting post_forks. Did you mean"),
     ("if True:\n    log_levle = 'x'", "gunicorn.conf.py:2: there is no setting log_levle. Did you"),
