@@ -78,6 +78,7 @@ struct child {
     uint64_t sent;      /* signals of the arbiter's, a bit each */
     struct obituary_signal signal;
     struct stacks stacks;
+    struct mail_count mail;  /* in its mailbox, as it was seen last */
     int64_t request_told_ns; /* the request that the log has: when it began */
     void *object;            /* the host's; NULL: none */
 };

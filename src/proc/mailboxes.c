@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "proc/mailboxes.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "log/log.h"
@@ -13,6 +14,10 @@
 #include <string.h>
 
 enum { SPARE = 8 };
+
+/* Nobody is so long between counting and sending, or between taking and counting; and if somebody
+ * is, because it was stopped there, the count is put right again afterwards. */
+static const int64_t SETTLED_NS = 2 * NS_PER_SEC;
 
 unsigned
 mailboxes_wanted(int64_t workers)
@@ -99,5 +104,23 @@ mailboxes_forward(const struct mailboxes *mailboxes, struct slots *slots)
         if (pollfds[i].fd >= 0 && pollfds[i].revents != 0) {
             forward(&siblings, i);
         }
+    }
+}
+
+void
+mailboxes_settle(const struct mailboxes *mailboxes, struct slots *slots, size_t index,
+                 struct mail_count *seen, int64_t now_ns)
+{
+    if (index >= mailboxes->count) {
+        return;
+    }
+    struct slot *slot = &slots->items[index];
+    uint32_t sent = atomic_load(&slot->mail_sent);
+    uint32_t taken = (uint32_t)metric_read(&slot->metrics.connections_moved_in);
+    bool same = sent == seen->sent && taken == seen->taken;
+    if (sent == taken || !same || mailbox_has_mail(mailboxes->items[index].read_fd)) {
+        *seen = (struct mail_count){sent, taken, now_ns};
+    } else if (now_ns - seen->since_ns >= SETTLED_NS) {
+        (void)atomic_compare_exchange_strong(&slot->mail_sent, &sent, taken);
     }
 }

@@ -25,6 +25,13 @@ struct mailboxes {
     int lobby_fd; /* owned: to the workers of another arbiter, see lobby.h; -1: none */
 };
 
+/* What a slot says of its mailbox, and since when. */
+struct mail_count {
+    uint32_t sent;
+    uint32_t taken;
+    int64_t since_ns; /* monotonic */
+};
+
 void mailboxes_init(struct mailboxes *mailboxes);
 
 /* So many that `workers`, their successors and a few more have one; fewer if the kernel gives no
@@ -43,5 +50,11 @@ void mailboxes_become(struct mailboxes *mailboxes, size_t own);
 /* Arbiter: mail of slots whose worker has died goes to workers that serve; if none does, it stays
  * for the next worker of the slot. */
 void mailboxes_forward(const struct mailboxes *mailboxes, struct slots *slots);
+
+/* Arbiter, every turn: puts the count of what is in the mailbox of that slot right. Who is killed
+ * between counting and sending leaves it wrong. `*seen`, zero at first, is kept from turn to turn.
+ */
+void mailboxes_settle(const struct mailboxes *mailboxes, struct slots *slots, size_t index,
+                      struct mail_count *seen, int64_t now_ns);
 
 #endif

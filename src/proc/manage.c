@@ -197,8 +197,11 @@ void
 manage_look(struct arbiter *a, int64_t now_ns)
 {
     for (EACH_CHILD(a, node, next)) {
-        look_at(a, child_at(node), now_ns);
-        stacks_look(a, child_at(node), now_ns);
+        struct child *child = child_at(node);
+        look_at(a, child, now_ns);
+        stacks_look(a, child, now_ns);
+        mailboxes_settle(&a->mailboxes, &a->slots, slot_index(&a->slots, child->slot), &child->mail,
+                         now_ns);
     }
 }
 

@@ -37,7 +37,8 @@ static bool
 takes_mail(const struct siblings *siblings, uint32_t index)
 {
     const struct slot *slot = &siblings->slots->items[index];
-    return index != siblings->self && (slot_serves(slot) || slot_state(slot) == SLOT_BOOTING);
+    bool boots = slot_state(slot) == SLOT_BOOTING && !slot_is_ending(slot);
+    return index != siblings->self && (slot_serves(slot) || boots);
 }
 
 /* Another arbiter takes what would have to be closed here. */
@@ -141,6 +142,31 @@ give(const struct siblings *siblings, uint32_t to, const struct parcel *parcel)
     return rc;
 }
 
+/* Whether this worker has to get rid of everything, because nothing will be left of it. */
+static bool
+is_ending(const struct siblings *siblings)
+{
+    return siblings->self != SIBLINGS_NOBODY &&
+           slot_is_ending(&siblings->slots->items[siblings->self]);
+}
+
+/* To nobody yet: the arbiter finds it, and forks the next worker into that slot, or passes it on.
+ */
+static int
+leave(const struct siblings *siblings, const struct parcel *parcel)
+{
+    int rc = -ENOENT;
+    for (uint32_t i = 0; i < siblings->mailboxes->count; i++) {
+        if (i != siblings->self && slot_state(&siblings->slots->items[i]) == SLOT_EMPTY) {
+            rc = give(siblings, i, parcel);
+            if (rc != -EAGAIN) {
+                break;
+            }
+        }
+    }
+    return rc;
+}
+
 /* To the best that has room. */
 static int
 pass(const struct siblings *siblings, const struct parcel *parcel)
@@ -159,6 +185,10 @@ pass(const struct siblings *siblings, const struct parcel *parcel)
     }
     if (rc == -ENOENT && has_lobby(siblings)) {
         rc = parcel->send(parcel, siblings->mailboxes->lobby_fd);
+    }
+    if ((rc == -ENOENT || rc == -EAGAIN) && is_ending(siblings) &&
+        !slots_stopping(siblings->slots)) {
+        rc = leave(siblings, parcel);
     }
     return rc;
 }

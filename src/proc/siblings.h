@@ -37,8 +37,9 @@ bool siblings_fewest(const struct siblings *siblings, uint32_t *ret_index) NODIS
 /* Makes the worker of that slot turn its loop once. Returns as mailbox_send(). */
 int siblings_nudge(const struct siblings *siblings, uint32_t to) NODISCARD;
 
-/* Gives a connection to the worker with the fewest that has room in its mailbox. 0; -ENOENT: there
- * is nobody; -EAGAIN and others as h1_move(). */
+/* Gives a connection to the worker with the fewest that has room in its mailbox; if there is none,
+ * and the own worker is ending, to one that is to come. 0; -ENOENT: there is nobody; -EAGAIN and
+ * others as h1_move(). */
 int siblings_pass(const struct siblings *siblings, struct conn *conn) NODISCARD;
 
 /* Likewise with its complete request, see h1_move_request(). */

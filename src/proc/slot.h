@@ -97,6 +97,7 @@ struct slot {
     _Atomic int64_t heartbeat_ns;                     /* monotonic; 0: none yet */
     _Atomic int64_t ready_ns;                         /* monotonic; 0: not yet ready */
     _Atomic uint32_t offer;                           /* enum slot_offer; others may claim it */
+    _Atomic uint32_t ending; /* 1: it will not live long; its signal handlers' too */
 
     /* The worker's, whoever holds the loop's lock. */
     _Alignas(SLOT_CACHE_LINE) struct metrics metrics;
@@ -176,12 +177,26 @@ slot_state(const struct slot *slot)
     return (enum slot_state)atomic_load_explicit(&slot->state, memory_order_acquire);
 }
 
+/* Worker, main thread and its signal handlers: it has been told to end, whatever it is doing, or
+ * does so by itself. It can do nothing more for anybody. */
+static inline void
+slot_set_ending(struct slot *slot)
+{
+    atomic_store_explicit(&slot->ending, 1, memory_order_relaxed);
+}
+
+static inline bool
+slot_is_ending(const struct slot *slot)
+{
+    return atomic_load_explicit(&slot->ending, memory_order_relaxed) != 0;
+}
+
 /* The worker takes new connections. One that is RETIRING still does, though not for long. */
 static inline bool
 slot_serves(const struct slot *slot)
 {
     enum slot_state state = slot_state(slot);
-    return state >= SLOT_READY && state <= SLOT_RETIRING;
+    return state >= SLOT_READY && state <= SLOT_RETIRING && !slot_is_ending(slot);
 }
 
 /* ... and it will go on doing so. */
@@ -189,7 +204,7 @@ static inline bool
 slot_goes_on(const struct slot *slot)
 {
     enum slot_state state = slot_state(slot);
-    return state >= SLOT_READY && state <= SLOT_BUSY;
+    return state >= SLOT_READY && state <= SLOT_BUSY && !slot_is_ending(slot);
 }
 
 /* Messages in its mailbox, as far as that is known. */

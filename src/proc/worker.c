@@ -27,6 +27,8 @@ enum {
     DRAIN_WAIT_MAX_MS = 25, /* while draining: how often it looks whether it is done */
     ACCEPT_BATCH_ALONE = 16,
     CROWDED_LOOK_MS = 20,
+    GIVE_UP_MAX_MS = 100,
+    GIVE_UP_PAUSE_US = 2000,
 };
 
 static const int64_t RESPONSE_SPOOL_MAX_BYTES = INT64_C(1) << 30;
@@ -174,12 +176,25 @@ place(void *context, struct conn *conn)
     exchange_place(&worker->exchange, conn);
 }
 
+/* Everything that somebody else can take. True: some of it is left for want of room. Lock held. */
+static bool
+give_up(struct worker *worker)
+{
+    inline_executor_offer(&worker->executor, pass_request_to_heir, worker);
+    return http_server_bequeath(&worker->server);
+}
+
 /* When requests that wait look for somebody who has time, if nobody has told them. */
 static int
 crowded(void *context)
 {
     struct worker *worker = worker_of(context);
-    return exchange_spread(&worker->exchange) ? CROWDED_LOOK_MS : WAIT_MAX_MS;
+    bool again = exchange_spread(&worker->exchange);
+    if (UNLIKELY(slot_is_ending(worker->start->slot))) {
+        (void)give_up(worker);
+        again = true;
+    }
+    return again ? CROWDED_LOOK_MS : WAIT_MAX_MS;
 }
 
 static void
@@ -346,9 +361,29 @@ worker_serve(struct worker *worker)
     return rc;
 }
 
+/* Nothing but the request that was running is lost. Who takes the rest may need a moment to make
+ * room. */
+static void
+give_up_at_last(struct worker *worker)
+{
+    struct loop *loop = &worker->loop;
+    int64_t end_ns = clock_mono_ns() + GIVE_UP_MAX_MS * NS_PER_MS;
+    bool left;
+    slot_set_ending(worker->start->slot);
+    do {
+        loop_lock(loop);
+        left = give_up(worker) && clock_mono_ns() < end_ns;
+        loop_unlock(loop);
+        if (left) {
+            usleep(GIVE_UP_PAUSE_US);
+        }
+    } while (left);
+}
+
 void
 worker_fini(struct worker *worker)
 {
+    give_up_at_last(worker);
     worker->executor.executor.ops->stop(&worker->executor.executor);
     loop_lock(&worker->loop);
     http_server_fini(&worker->server);
@@ -455,9 +490,14 @@ worker_retire(struct worker *worker)
 void
 worker_stop(struct worker *worker)
 {
+    struct loop *loop = &worker->loop;
     worker->stopping = true;
     worker->executor.stopping = true;
-    loop_wake(&worker->loop);
+    slot_set_ending(worker->start->slot);
+    loop_lock(loop);
+    (void)give_up(worker); /* what is left: when it has ended */
+    loop_unlock(loop);
+    loop_wake(loop);
 }
 
 void

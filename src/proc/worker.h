@@ -81,7 +81,8 @@ bool worker_turn(struct worker *worker);
  * that wait go to the other workers, if there are any. */
 void worker_retire(struct worker *worker);
 
-/* INT, QUIT: ends after the request that runs; those that wait behind it are dropped. */
+/* INT, QUIT: ends after the request that runs; everything else goes to the other workers, or waits
+ * for the next one. */
 void worker_stop(struct worker *worker);
 
 /* In a child that the application has forked, which is no worker: gives up, without touching what

@@ -41,6 +41,17 @@ has_sender(const siginfo_t *info)
     return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
 }
 
+/* Who is told by the arbiter to go gets KILL before long if it does not. The main thread may be in
+ * C code that keeps Python from calling a handler; but the standby sees this. */
+static void
+heed(const siginfo_t *info)
+{
+    bool ends = info->si_signo == SIGTERM || info->si_signo == SIGQUIT || info->si_signo == SIGABRT;
+    if (ends && has_sender(info) && info->si_pid == self.start->arbiter_pid) {
+        slot_set_ending(self.start->slot);
+    }
+}
+
 static void
 note(const siginfo_t *info)
 {
@@ -81,6 +92,7 @@ on_signal(int number, siginfo_t *info, void *context)
     }
     struct sigaction previous = self.previous[i];
     if (getpid() == self.pid) {
+        heed(info);
         note(info);
         if (number == SIGABRT && info->si_code == SI_TKILL && info->si_pid == self.pid) {
             /* abort(), by a panic or by somebody's library. The process dies when Python's handler

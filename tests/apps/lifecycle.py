@@ -35,6 +35,10 @@ def pid(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     return reply(start_response, str(os.getpid()))
 
 
+def state(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    return reply(start_response, json.dumps({"pid": os.getpid()}))
+
+
 def sleep(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     time.sleep(float(query(environ, "seconds", "60")))
     return reply(start_response, "slept")
@@ -134,6 +138,7 @@ def garbage(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable
 
 ROUTES: dict[str, Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]] = {
     "/pid": pid,
+    "/state": state,
     "/sleep": sleep,
     "/spin": spin,
     "/hold-gil": hold_gil,

@@ -281,6 +281,60 @@ def test_a_worker_that_dies_with_mail(serve: Serve, successor: str) -> None:
         assert pid_of(connection) not in (giver, dying)
 
 
+# --- workers that have no time left
+
+
+def check_others(server: Server, victim: int, connections: list[Connection]) -> int:
+    """What a worker had besides the request that ran when it was ended: one that waits, half a
+    one, and idle connections. Returns who has answered the first."""
+    waiting, half = connections[:2]
+    answered: int = json.loads(waiting.read_response().body)["pid"]
+    half.send(HALF[10:])
+    assert half.read_response().body == b"hello\n"
+    for connection in connections:
+        assert pid_of(connection) != victim
+        assert not connection.request("/").closes
+    server.wait_log("Booting worker", server.workers_expected + 1)
+    return answered
+
+
+HALF = build_request("/")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("stuck", ["/spin", "/sleep", "/hold-gil"])
+def test_a_late_worker(serve: Serve, stuck: str, workers: int) -> None:
+    """Only the request that runs is lost, also if it keeps Python from calling any handler."""
+    server = serve("lifecycle:app", "--keep-alive", "60", "--timeout", "4", workers=workers)
+    server.allow(r"Worker \(pid:\d+\)", "WORKER TIMEOUT", "Stacks of worker", "Error handling")
+    victim = ready_workers(server, workers)[0]
+    late, *others = connections_of(server, victim, 16)[:16]
+    late.send(build_request(stuck))
+    others[0].send(build_request("/state"))
+    others[1].send(HALF[:10])
+    server.wait_log(rf"WORKER TIMEOUT \(pid:{victim}\)")
+    check_others(server, victim, others)
+    late.read_to_end()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("sig", [signal.SIGQUIT, signal.SIGINT, signal.SIGABRT])
+def test_a_worker_that_is_to_end_at_once(
+    serve: Serve, tmp_path: Path, sig: signal.Signals, workers: int
+) -> None:
+    server = serve("basic:app", "--keep-alive", "60", workers=workers)
+    server.allow(r"Worker \(pid:\d+\)", "Error handling")
+    victim = ready_workers(server, workers)[0]
+    running, *others = connections_of(server, victim, 16)[:16]
+    running.send(build_request(f"/block?file={tmp_path}/never"))
+    poll((tmp_path / "never.started").exists, "the application being called")
+    others[0].send(build_request("/state"))
+    others[1].send(HALF[:10])
+    server.kill(sig, victim)
+    running.read_to_end()
+    assert check_others(server, victim, others) != victim
+
+
 # --- the end of the server
 
 

@@ -2,6 +2,7 @@
 /* Which worker gets what another one gives away, and what becomes of a dead worker's mail. */
 #include "proc/siblings.h"
 
+#include "base/clock.h"
 #include "base/macros.h"
 #include "proc/mailboxes.h"
 #include "proc/slot.h"
@@ -168,6 +169,45 @@ test_a_full_mailbox_is_passed_over(void **state)
 }
 
 static void
+test_who_is_to_end_gets_nothing_more(void **state)
+{
+    struct office *office = *state;
+    slot_set_ending(&office->slots.items[1]);
+    assert_int_equal(pass_one(office), 0);
+    assert_false(has_mail(office, 1));
+    slot_set_state(&office->slots.items[2], SLOT_BOOTING);
+    slot_set_ending(&office->slots.items[2]);
+    slot_set_ending(&office->slots.items[3]);
+    assert_false(siblings_any(&office->siblings));
+    assert_int_equal(pass_one(office), -ENOENT);
+}
+
+/* It has nobody else, and nothing is lost as long as there will be somebody. */
+static void
+test_who_is_to_end_leaves_it_to_one_that_is_to_come(void **state)
+{
+    struct office *office = *state;
+    for (uint32_t i = 1; i < WORKERS; i++) {
+        slot_set_state(&office->slots.items[i], SLOT_DRAINING);
+    }
+    assert_int_equal(pass_one(office), -ENOENT);
+    slot_set_ending(&office->slots.items[0]);
+    assert_int_equal(siblings_forward(&office->siblings, office->source.read_fd), 0);
+    assert_false(has_mail(office, 0));
+    assert_true(has_mail(office, WORKERS));
+    assert_non_null(slots_take_at(&office->slots, WORKERS, 1, 9));
+    assert_int_equal(slot_mail(&office->slots.items[WORKERS]), 1);
+    take(office, WORKERS);
+    slot_set_state(&office->slots.items[WORKERS], SLOT_DRAINING);
+    while (put(&office->mailboxes.items[WORKERS + 1]) == 0) {
+    }
+    assert_int_equal(pass_one(office), 0);
+    assert_true(has_mail(office, WORKERS + 2)); /* the first one is full */
+    slots_set_stopping(&office->slots);
+    assert_int_equal(pass_one(office), -ENOENT);
+}
+
+static void
 test_when_the_server_stops_nobody_takes_anything(void **state)
 {
     struct office *office = *state;
@@ -216,6 +256,36 @@ test_without_the_living_it_waits_for_the_successor(void **state)
     assert_int_equal(slot_mail(dead), 1);
     take(office, 1);
     assert_int_equal(slot_mail(dead), 0);
+}
+
+/* Somebody was killed after it had counted, and before it sent; or between the two of taking. */
+static void
+test_a_wrong_count_is_put_right(void **state)
+{
+    struct office *office = *state;
+    struct slot *slot = &office->slots.items[1];
+    struct mail_count seen = {0};
+    int64_t now_ns = NS_PER_SEC;
+    assert_int_equal(pass_one(office), 0);
+    for (int i = 0; i < 10; i++, now_ns += NS_PER_SEC) {
+        mailboxes_settle(&office->mailboxes, &office->slots, 1, &seen, now_ns);
+        assert_int_equal(slot_mail(slot), 1); /* its worker may be stopped */
+    }
+    take(office, 1);
+    atomic_fetch_add(&slot->mail_sent, 1);
+    mailboxes_settle(&office->mailboxes, &office->slots, 1, &seen, now_ns);
+    assert_int_equal(slot_mail(slot), 1); /* it may be about to be sent */
+    now_ns += NS_PER_SEC * 5 / 2;
+    mailboxes_settle(&office->mailboxes, &office->slots, 1, &seen, now_ns);
+    assert_int_equal(slot_mail(slot), 0);
+    atomic_fetch_sub(&slot->mail_sent, 1); /* one that was only stopped goes on, and fails */
+    assert_int_equal(slot_mail(slot), 0);
+    mailboxes_settle(&office->mailboxes, &office->slots, 1, &seen, now_ns);
+    now_ns += NS_PER_SEC * 5 / 2;
+    mailboxes_settle(&office->mailboxes, &office->slots, 1, &seen, now_ns);
+    assert_int_equal(pass_one(office), 0);
+    assert_int_equal(slot_mail(slot), 1);
+    mailboxes_settle(&office->mailboxes, &office->slots, office->mailboxes.count, &seen, now_ns);
 }
 
 static void
@@ -292,9 +362,12 @@ main(void)
         TEST(test_only_those_that_serve_get_mail),
         TEST(test_those_that_retire_or_boot_are_the_last_resort),
         TEST(test_a_full_mailbox_is_passed_over),
+        TEST(test_who_is_to_end_gets_nothing_more),
+        TEST(test_who_is_to_end_leaves_it_to_one_that_is_to_come),
         TEST(test_when_the_server_stops_nobody_takes_anything),
         TEST(test_mail_of_a_dead_worker_goes_to_the_living),
         TEST(test_without_the_living_it_waits_for_the_successor),
+        TEST(test_a_wrong_count_is_put_right),
         TEST(test_mail_that_nobody_can_read_does_not_stay),
         TEST(test_the_lobby_is_for_those_who_have_nobody_else),
         TEST(test_mailboxes_grow_and_are_bounded),
