@@ -35,6 +35,8 @@ IS_GUNICORN = "gunicorn" in COMMAND
 SYNC = ["-k", "sync", *(["--threads", "1"] if IS_GUNICORN else [])]
 NAME = "gunicorn" if IS_GUNICORN else "saola"
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
+#: For tests that use a connection again: a machine may hold a client up for longer than keepalive.
+PATIENT = ["--keep-alive", "60"]
 
 # What would configure the server behind a test's back.
 FOREIGN_ENVIRONMENT = {
@@ -68,13 +70,16 @@ class Record:
 
 def parse_log(log: str) -> list[Record]:
     records: list[Record] = []
+    texts: list[list[str]] = []  # by record; joined at the end, as there may be 100,000 lines
     for line in log.splitlines():
-        if match := RECORD.match(line):
-            records.append(Record(int(match[1]), match[2], match[3], line))
-        elif records:
-            records[-1].text += "\n" + line
-        else:
-            records.append(Record(0, "", line, line))
+        match = RECORD.match(line)
+        if match or not records:
+            fields = (int(match[1]), match[2], match[3]) if match else (0, "", line)
+            records.append(Record(*fields, text=""))
+            texts.append([])
+        texts[-1].append(line)
+    for record, lines in zip(records, texts, strict=True):
+        record.text = "\n".join(lines)
     return records
 
 
@@ -348,7 +353,7 @@ class Server:
         for pid in workers:
             settled = descriptors(pid)
             # The answer is at the client before its connection is closed here.
-            poll(lambda: self.settled(pid, settled), "settled descriptors", 5.0)  # noqa: B023
+            poll(lambda: self.settled(pid, settled), "settled descriptors")  # noqa: B023
             most |= descriptors(pid)
         self.baseline = dict.fromkeys(workers, most)
 
@@ -431,20 +436,20 @@ class Server:
                 self.check_descriptors()
         finally:
             self.check_log()
+            self.allowed.clear()
 
     def check_descriptors(self) -> None:
         def leaks() -> dict[int, Counter[str]]:
             found = {pid: descriptors(pid) - base for pid, base in self.baseline.items()}
             return {pid: more for pid, more in found.items() if more}
 
-        poll(lambda: not leaks(), lambda: f"closed what a test has opened: {leaks()}", 8.0)
+        poll(lambda: not leaks(), lambda: f"closed what a test has opened: {leaks()}")
 
     def check_log(self) -> None:
         log = self.log
         records = parse_log(log[self.checked :])
         self.checked = len(log)
         bad = [each.text for each in records if self.is_bad(each)]
-        self.allowed.clear()
         assert not bad, "unexpected in the log:\n" + "\n".join(bad)
 
     def is_bad(self, record: Record) -> bool:
@@ -466,16 +471,20 @@ class Server:
         return self.wait(timeout)
 
     def finish(self) -> None:
-        """The end of a server: stops it, unless the test has, and looks at what is left."""
+        """The end of a server: stops it, unless the test has, and looks at what is left.
+
+        What the test has allowed may also come now: a worker that fails to boot again, say.
+        """
+        allowed = [*self.allowed]
         try:
             self.check_idle()
+            self.allow(*allowed)
             if not self.reaped:
                 code = self.terminate()
                 assert code == 0, f"exit code {code} after SIGTERM"
             poll(
                 lambda: not self.left_processes(),
                 lambda: f"no process left; there is {self.left_processes()}",
-                5.0,
             )
             self.check_log()
             self.check_files()
