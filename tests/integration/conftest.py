@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from server import IS_GUNICORN, SANITIZED, Finished, Ready, Server, run
+from server import IS_GUNICORN, PATIENT, SANITIZED, Finished, Ready, Server, run
 
 LIVE: list[Server] = []
 
@@ -132,7 +132,7 @@ def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
 @pytest.fixture(scope="module")
 def basic(serve_module: Serve) -> Server:
     """A server of basic:app that the tests of the module share."""
-    return serve_module("basic:app")
+    return serve_module("basic:app", *PATIENT)
 
 
 @pytest.fixture

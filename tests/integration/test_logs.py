@@ -14,7 +14,7 @@ import pytest
 from client import build_request
 from conftest import Serve
 from procs import poll
-from server import RECORD, Server
+from server import PATIENT, RECORD, Server
 
 LINE = re.compile(
     r'(?P<h>\S+) (?P<l>\S+) (?P<u>\S+) \[(?P<t>[^]]+)\] "(?P<r>.*)" (?P<s>\d+) (?P<b>\d+|-) '
@@ -149,7 +149,7 @@ def test_queue_time(serve: Serve) -> None:
 
 
 def test_one_line_for_each_request(serve: Serve) -> None:
-    server = serve("basic:app", "--access-logfile", "-", "--access-logformat", "%(r)s")
+    server = serve("basic:app", "--access-logfile", "-", "--access-logformat", "%(r)s", *PATIENT)
     with server.connect() as connection:
         for number in range(50):
             connection.request(f"/{number}")
@@ -244,10 +244,11 @@ def test_usr1_to_a_worker(serve: Serve, tmp_path: Path) -> None:
 
 def test_every_line_of_the_error_log_has_the_format(serve: Serve) -> None:
     server = serve("basic:app", "--log-level", "debug", workers=2)
+    before = server.wait_workers(2)
     server.request("/")
     server.kill(signal.SIGHUP)
     server.wait_log("Hang up: Master")
-    server.wait_workers(2)
+    server.wait_workers(2, before)
     server.terminate()
     text = server.log
     for line in text.splitlines():
@@ -287,7 +288,7 @@ def test_access_log_of_several_workers(serve: Serve, tmp_path: Path) -> None:
 @pytest.mark.saola_only
 def test_logs_never_reach_a_client(serve: Serve) -> None:
     """The application has closed 0 to 2: no connection gets one of these numbers."""
-    server = serve("closing:app", "--access-logfile", "-")
+    server = serve("closing:app", "--access-logfile", "-", *PATIENT)
     server.allow("RuntimeError", "Error handling request")
     assert server.request("/close-stdio").body == b"hello"
     clients = [server.connect() for _ in range(4)]

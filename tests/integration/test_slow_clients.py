@@ -15,7 +15,7 @@ import pytest
 from client import Connection, build_request
 from conftest import Serve
 from procs import alive, poll, private_kib, resident_kib
-from server import SANITIZED, Server
+from server import PATIENT, SANITIZED, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -26,10 +26,13 @@ HALF_BODY = build_request(
 
 
 def quick(server: Server, *, limit: float = 3.0) -> None:
-    """Another client is served, and at once (with room for a busy machine)."""
-    begun = time.monotonic()
-    assert server.request("/").body == b"hello\n"
-    assert time.monotonic() - begun < limit
+    """Another client is served, and at once (with room for a busy machine: one of three is)."""
+    took: list[float] = []
+    while not took or (took[-1] >= limit and len(took) < 3):
+        begun = time.monotonic()
+        assert server.request("/").body == b"hello\n"
+        took.append(time.monotonic() - begun)
+    assert took[-1] < limit, took
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,7 @@ def spooled_bytes(pid: int) -> int:
 
 
 @pytest.mark.memory
+@pytest.mark.timeout(180)
 def test_signal_while_the_application_waits_for_its_reader(serve: Serve) -> None:
     """Beyond 1 GiB the application has to wait, but not the one who stops the server."""
     server = serve()
@@ -156,9 +160,9 @@ def test_signal_while_the_application_waits_for_its_reader(serve: Serve) -> None
     worker = server.worker
     with server.connect(receive_buffer=4096) as connection:
         connection.send(build_request(f"/stream?count=2000&size={1 << 20}"))
-        poll(lambda: spooled_bytes(worker) >= 1 << 30, "the application waiting")
+        poll(lambda: spooled_bytes(worker) >= 1 << 30, "the application waiting", 60.0)
         server.kill(signal.SIGQUIT, worker)
-        poll(lambda: not alive(worker), "the worker gone", 5.0)
+        poll(lambda: not alive(worker), "the worker gone")
     quick(server)
 
 
@@ -190,7 +194,7 @@ def test_5000_slow_clients_at_once(serve: Serve) -> None:
 
 def test_flood_of_half_open_requests_is_evicted(serve: Serve) -> None:
     """Beyond worker_connections the one that has gone longest without a request goes first."""
-    server = serve("basic:app", "--worker-connections", "20")
+    server = serve("basic:app", "--worker-connections", "20", *PATIENT)
     with server.connect() as good:
         flood = []
         for _ in range(60):
@@ -214,11 +218,11 @@ def test_long_half_heads_do_not_fill_the_memory(serve: Serve) -> None:
     for connection in flood:
         connection.send_all_can(b"GET / HTTP/1.1\r\nHost: test\r\n" + field * 38)
     quick(server)
+    # What was sent may not have been read yet.
+    refused = poll(lambda: [each for each in flood if each.readable(0)], "a refusal")
+    assert refused[0].read_response().status == 431
     if not SANITIZED:  # which keeps freed memory for a while
         assert private_kib(server.worker) - before < 48 * 1024
-    refused = [connection for connection in flood if connection.readable(0)]
-    assert refused
-    assert refused[0].read_response().status == 431
 
 
 # --- while the application holds the main thread
@@ -239,7 +243,7 @@ class Held:
 
 
 def test_requests_wait_and_are_answered_in_the_end(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     waiting = [server.connect() for _ in range(10)]
     for connection in waiting:
         connection.request("/")
@@ -253,7 +257,7 @@ def test_requests_wait_and_are_answered_in_the_end(serve: Serve, tmp_path: Path)
 
 
 def test_standby_answers_bad_requests(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     other = server.connect()
     other.request("/")
     held = Held(server, tmp_path)
@@ -263,7 +267,7 @@ def test_standby_answers_bad_requests(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_standby_sends_what_is_queued(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     other = server.connect(receive_buffer=4096)
     other.send(build_request("/stream?count=100&size=100000&length=10000000"))
     other.read_head()
@@ -273,7 +277,7 @@ def test_standby_sends_what_is_queued(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_standby_reads_bodies(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     other = server.connect()
     other.request("/")
     held = Held(server, tmp_path)
@@ -284,7 +288,7 @@ def test_standby_reads_bodies(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_standby_sends_100_continue(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     other = server.connect()
     other.request("/")
     held = Held(server, tmp_path)
@@ -306,7 +310,7 @@ def test_standby_closes_idle_connections(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_client_leaves_while_its_request_runs(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     held = Held(server, tmp_path)
     held.connection.reset()
     held.file.touch()
@@ -314,7 +318,7 @@ def test_client_leaves_while_its_request_runs(serve: Serve, tmp_path: Path) -> N
 
 
 def test_clients_leave_while_their_requests_wait(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
+    server = serve("basic:app", *PATIENT)
     waiting = [server.connect() for _ in range(10)]
     for connection in waiting:
         connection.request("/")

@@ -38,7 +38,7 @@ PAGE = """\
 
 def configuration(settings: str) -> str:
     """The configuration file for the `set` lines of a vector."""
-    lines = []
+    lines = ["keepalive = 60"]  # a batch may take longer than the 2 seconds of the default
     for word in settings.split():
         name, _, value = word.partition("=")
         if name == "untrusted":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from client import build_request
 from procs import poll
-from server import Server
+from server import PATIENT, Server
 
 Serve = Callable[..., Server]
 
@@ -31,7 +31,7 @@ def post_request(worker, req, environ, resp):
 
 @pytest.fixture(scope="module")
 def bridge(serve_module: Serve) -> Server:
-    return serve_module("bridge:app")
+    return serve_module("bridge:app", *PATIENT)
 
 
 def test_early_hints(bridge: Server) -> None:
