@@ -78,8 +78,8 @@ def test_streams_of_a_daemon(serve: Serve, sessions: list[int], inherits: bool) 
     streams = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
     out, err = str(server.stdout_path), str(server.stderr_path)
     assert streams == ([null, out, err] if inherits else [null, null, null])
-    if inherits:
-        server.wait_log("Listening at: ")
+    if inherits:  # the pid file comes first
+        poll(lambda: "Listening at: " in server.log, "what the daemon says")
 
 
 def test_worker_tmp_dir(serve: Serve, tmp_path: Path) -> None:

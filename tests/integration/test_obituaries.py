@@ -17,8 +17,9 @@ import pytest
 from client import Connection, build_request
 from conftest import Serve
 from load import Load
-from procs import alive, poll
+from procs import alive, poll, process
 from server import COMMAND, SANITIZED, Finished, Record, Server, environment
+from upgrades import SAYS_WHEN_READY
 
 pytestmark = pytest.mark.saola_only
 
@@ -108,7 +109,7 @@ def test_an_import_that_hangs(serve: Serve, tmp_path: Path) -> None:
     flag = tmp_path / "hang"
     flag.touch()
     server = serve(
-        *("dying:app", "--boot-timeout", "1"), env={"HANG_AT_IMPORT": str(flag)}, ready="booted"
+        *("dying:app", "--boot-timeout", "3"), env={"HANG_AT_IMPORT": str(flag)}, ready="booted"
     )
     server.allow(DEATH, "failed to boot", "Exception in worker process")
     (pid, *_) = server.wait_log(r"\[CRITICAL\] WORKER BOOT TIMEOUT \(pid:(\d+)\)")
@@ -250,7 +251,8 @@ def test_a_worker_that_is_killed(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_told_to_go_gets_none(serve: Serve) -> None:
-    server = serve("dying:app", workers=2)
+    server = serve("dying:app", config=SAYS_WHEN_READY, workers=2)
+    server.wait_log("a worker serves", 2)  # one that boots would be ended by the signal
     before = server.wait_workers(2)
     server.kill(signal.SIGHUP)
     workers = server.wait_workers(2, other_than=before)
@@ -263,14 +265,23 @@ def test_a_worker_that_is_told_to_go_gets_none(serve: Serve) -> None:
 # --- on demand
 
 
+def is_stopped(pid: int) -> bool:
+    found = process(pid)
+    return found is not None and found.state == "T"
+
+
 def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
     """A worker that runs a request, one that waits, one that is stopped, one that boots."""
     flag = tmp_path / "hang"
     pidfile = tmp_path / "its pid"
     server = serve(
-        *("dying:app", "--pid", str(pidfile)), env={"HANG_AT_IMPORT": str(flag)}, workers=3
+        *("dying:app", "--pid", str(pidfile)),
+        config=SAYS_WHEN_READY,
+        env={"HANG_AT_IMPORT": str(flag)},
+        workers=3,
     )
     server.allow("Worker")
+    server.wait_log("a worker serves", 3)
     before = server.wait_workers(3)
     held = hold(server, tmp_path / "release")
     free = int(server.request("/").text)
@@ -279,14 +290,19 @@ def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
     poll((tmp_path / "hang.started").exists, "a worker that boots")
     (booting,) = set(server.workers()) - set(before)
     (tmp_path / "elsewhere").mkdir()
-    done = stacks(tmp_path / "elsewhere", str(pidfile))
-    assert (done.code, done.stderr) == (0, "")
-    parts = {
-        int(pid): text
-        for pid, text in re.findall(
+
+    def show() -> dict[int, str] | None:
+        """By worker; once the free one, which has only just answered, is through with that."""
+        done = stacks(tmp_path / "elsewhere", str(pidfile))
+        assert (done.code, done.stderr) == (0, "")
+        texts = re.findall(
             r"^Worker \(pid:(\d+)\) (.*?)(?=\n\n|\Z)", done.stdout, re.MULTILINE | re.DOTALL
         )
-    }
+        found = {int(pid): text for pid, text in texts}
+        return None if found[free].startswith("is busy: GET / ") else found
+
+    parts = poll(show, "an idle worker")
+    assert parts is not None
     assert set(parts) == {*before, booting}
     (busy,) = [pid for pid in before if parts[pid].startswith("is busy: ")]
     assert re.match(
@@ -301,6 +317,7 @@ def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
     )
 
     server.kill(signal.SIGSTOP, free)
+    poll(lambda: is_stopped(free), "a worker that stands still")
     done = stacks(tmp_path, str(server.pid))  # the pid does as well
     server.kill(signal.SIGCONT, free)
     assert f"Worker (pid:{free}) is idle\n(no stacks: it is stopped)\n" in done.stdout
@@ -380,7 +397,10 @@ def test_stacks_of_no_server(serve: Serve, tmp_path: Path) -> None:
 def test_a_foreign_listener_gets_nothing(serve: Serve, tmp_path: Path) -> None:
     """The socket has to be of the process that has sent the signal."""
     server = serve("dying:app")
-    code = "import sys; from saola import _core; _core.stacks_ask(int(sys.argv[1]), 5); input()"
+    code = (
+        "import sys; from saola import _core; input()"
+        "; _core.stacks_ask(int(sys.argv[1]), 5); input()"
+    )
     asker = subprocess.Popen(
         [sys.executable, "-c", code, str(server.pid)],
         env=environment(tmp_path, None),
@@ -389,6 +409,9 @@ def test_a_foreign_listener_gets_nothing(serve: Serve, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(b"\0" + f"saola-stacks-{asker.pid}-5".encode())
         listener.listen()
+        assert asker.stdin is not None
+        asker.stdin.write(b"\n")  # now: the name is taken
+        asker.stdin.flush()
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(1) == b""
