@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -31,9 +32,20 @@ def worker_int(worker):
 """
 
 
+def put(file: Path, text: str) -> None:
+    """In one step: half a change must not be taken for the whole. Always longer than before."""
+    size = file.stat().st_size + 1 if file.exists() else 0
+    data = text.ljust(size, "\n").encode()
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        assert os.write(fd, data) == len(data)
+    finally:
+        os.close(fd)
+
+
 def write(folder: Path, text: str = SITE, part: str = "TEXT = b'one'\n") -> None:
-    (folder / "parts.py").write_text(part)
-    (folder / "site_.py").write_text(text)
+    put(folder / "parts.py", part)
+    put(folder / "site_.py", text)
 
 
 def start(serve: Serve, folder: Path, *args: str, config: str = HOOKS) -> Server:
@@ -58,12 +70,12 @@ def test_changed_module(serve: Serve, tmp_path: Path, engine: str) -> None:
     server = start(serve, tmp_path, "--reload-engine", engine)
     assert server.wait_log(r"\[WARNING\] Reloader is on. Use in development only!")
     first = server.worker
-    (tmp_path / "parts.py").write_text("TEXT = b'other'\n")
+    put(tmp_path / "parts.py", "TEXT = b'other'\n")
     wait_body(server, b"site other")
     assert server.wait_log(rf"\[{first}\] \[INFO\] Worker reloading: {tmp_path}/parts.py modified")
     assert server.wait_log(r"worker_int of 1")
     assert server.worker != first
-    (tmp_path / "parts.py").write_text("TEXT = b'again and again'\n")
+    put(tmp_path / "parts.py", "TEXT = b'again and again'\n")
     wait_body(server, b"site again")
     assert not server.messages("ERROR")
 
@@ -75,7 +87,7 @@ def test_every_worker_restarts(serve: Serve, tmp_path: Path) -> None:
     server = serve(*args, config=config, workers=3)
     server.wait_log("loaded", 3)
     old = server.wait_workers(3)
-    (tmp_path / "parts.py").write_text("TEXT = b'other'\n")
+    put(tmp_path / "parts.py", "TEXT = b'other'\n")
     server.wait_workers(3, other_than=old)
     assert len(server.wait_log("Worker reloading: ", 3)) == 3
     wait_body(server, b"other")
@@ -90,7 +102,7 @@ def test_request_in_progress_is_finished(serve: Serve, tmp_path: Path) -> None:
     client = threading.Thread(target=lambda: answers.append(server.request("/slow")))
     client.start()
     poll((server.tmp / "started").exists, "the slow request")
-    (tmp_path / "parts.py").write_text("TEXT = b'other'\n")
+    put(tmp_path / "parts.py", "TEXT = b'other'\n")
     wait_body(server, b"other")
     client.join()
     assert (answers[0].status, answers[0].body) == (200, b"site one")
@@ -102,7 +114,7 @@ def test_extra_files(serve: Serve, tmp_path: Path) -> None:
     pattern = str(tmp_path / "*.html")
     server = start(serve, tmp_path, "--reload-extra-file", pattern)
     first = server.worker
-    (tmp_path / "a.html").write_text("longer")
+    put(tmp_path / "a.html", "longer")
     server.wait_log("Worker reloading: .*/a.html modified")
     server.wait_workers(1, other_than=[first])
 
@@ -121,12 +133,12 @@ def test_error_is_shown_until_it_is_mended(
     write(tmp_path)
     server = start(serve, tmp_path)
     server.allow(error.decode(), "Error loading the application")
-    (tmp_path / "parts.py").write_text(broken)
+    put(tmp_path / "parts.py", broken)
     page = wait_body(server, error)
     assert (page.status, page.get("Content-Type")) == (500, "text/plain")
     assert b"Traceback" in page.body
     assert b"parts.py" in page.body
-    (tmp_path / "parts.py").write_text("TEXT = b'mended'\n")
+    put(tmp_path / "parts.py", "TEXT = b'mended'\n")
     assert wait_body(server, b"site mended").status == 200
     server.wait_workers(1)
     assert not server.messages("CRITICAL")
@@ -145,7 +157,7 @@ def test_preload_app_makes_way(serve: Serve, tmp_path: Path) -> None:
     write(tmp_path)
     server = start(serve, tmp_path, "--preload")
     server.wait_log("preload_app has no effect while the reloader is on")
-    (tmp_path / "parts.py").write_text("TEXT = b'other'\n")
+    put(tmp_path / "parts.py", "TEXT = b'other'\n")
     wait_body(server, b"site other")
 
 

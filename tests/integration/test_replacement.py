@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import time
@@ -15,7 +16,7 @@ import pytest
 from conftest import Serve
 from load import Load, Result
 from procs import poll
-from server import SANITIZED, Server
+from server import PATIENT, SANITIZED, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -29,7 +30,7 @@ INIT = "def post_worker_init(worker): worker.log.info('initialised')\n"
 
 def start_two(serve: Serve, config: str = "", **options: Any) -> tuple[Server, list[int]]:
     """A server with two workers that have imported the application, and their pids."""
-    server = serve(APP, config=INIT + config, workers=2, **options)
+    server = serve(APP, *PATIENT, config=INIT + config, workers=2, **options)
     server.wait_log("initialised", 2)
     return server, server.wait_workers(2)
 
@@ -133,7 +134,7 @@ def test_reload_with_a_slow_boot(serve: Serve) -> None:
 @pytest.mark.timeout(120)
 def test_max_requests_with_a_slow_boot(serve: Serve) -> None:
     def measure() -> list[Result]:
-        server = serve(APP, "--max-requests", "60")
+        server = serve(APP, "--max-requests", "60", *PATIENT)
         boot(server, "time.sleep(3)")
         with (
             Load(server.address, connections=5, interval=0.1) as load,
@@ -152,11 +153,11 @@ def test_a_slow_request_across_a_drain(serve: Serve, scale: int) -> None:
     """Longer than the timeout of workers, which does not hold while they drain."""
     server = serve(
         APP,
-        *("--max-requests", "2", "--timeout", str(scale), "--graceful-timeout", "30"),
+        *("--max-requests", "2", "--timeout", str(2 * scale), "--graceful-timeout", "30"),
         config="worker_abort = lambda worker: worker.log.error('aborted')\n",
     )
     slow = server.connect()
-    slow.send(f"GET /sleep?seconds={3 * scale} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    slow.send(f"GET /sleep?seconds={4 * scale} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     server.wait_log("Autorestarting worker after current request")
     assert server.wait_log(r"Booting worker with pid: \d+", 2)
     assert slow.read_response().body == b"slept"
@@ -169,7 +170,7 @@ def test_a_boot_does_not_delay_the_stop(serve: Serve) -> None:
     poll(lambda: "loading" in server.output, "the import")
     begun = time.monotonic()
     assert server.terminate() == 0
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
 
 
 # --- boots that fail
@@ -229,10 +230,11 @@ def test_old_workers_are_replaced(serve: Serve) -> None:
         poll(lambda: not {*before} & {*server.workers()}, "other workers")
         load.wait(answered=50)
         load.stop().check()
-    lines = server.wait_log(
-        r"Worker \(pid:(\d+)\) has been ready for [23]\.\d s \(max_worker_age 2 s"
-    )
-    assert {int(pid) for pid in lines} >= {*before}
+    said = r"Worker \(pid:(\d+)\) has been ready for (\d+\.\d) s \(max_worker_age 2 s"
+    ages = {int(pid): float(age) for pid, age in re.findall(said, server.log)}
+    assert {*ages} >= {*before}
+    assert min(ages.values()) >= 2.0
+    assert min(ages.values()) < 4.0  # a machine may hold up one of them
 
 
 def test_workers_that_hold_much_memory_are_replaced(serve: Serve) -> None:
@@ -269,9 +271,10 @@ def test_a_late_request_gets_503(timed: Server) -> None:
         begun = time.monotonic()
         response = timed.request(path)
         assert response.status == 503
-        assert 0.9 < time.monotonic() - begun < 4
-        assert timed.wait_log(rf"Request timeout: GET {path} has been running for 1\.\d+ s")
-        assert timed.wait_log(r"saola.RequestTimeout: the request has run for 1\.\d+ s")
+        assert time.monotonic() - begun > 0.9
+        (ran,) = timed.wait_log(rf"Request timeout: GET {path} has been running for (\d+\.\d+) s")
+        assert 1.0 <= float(ran) < 10.0  # and not the minute that it would take
+        assert timed.wait_log(r"saola.RequestTimeout: the request has run for \d+\.\d+ s")
     assert timed.worker == worker
     assert timed.request("/").body == b"hello\n"
 
@@ -305,15 +308,24 @@ def test_a_deadline_can_be_moved(timed: Server) -> None:
     assert timed.request("/extended?by=10&seconds=1.5").body == b"in time"
     timed.allow("Request timeout", "Error handling request")
     assert timed.request("/extended?by=1.5&seconds=60").status == 503
-    assert timed.wait_log(r"Request timeout: GET /extended\S+ has been running for 1\.[5-9]\d+ s")
-    assert timed.request("/extended?by=0.1&seconds=0.3").body == b"in time"  # never shortened
+    said = r"Request timeout: GET /extended\S+ has been running for (\d+\.\d+) s"
+    assert 1.5 <= float(timed.wait_log(said)[-1]) < 10.0
     outcome = json.loads(timed.request("/extend-afterwards").body)
     assert outcome == ["ValueError"] * 3 + ["TypeError"] * 2 + ["ok"] * 2
 
 
+def test_a_deadline_is_never_shortened(serve: Serve) -> None:
+    server = serve(APP, "--request-timeout", "30")
+    assert server.request("/extended?by=0.1&seconds=0.3").body == b"in time"
+
+
 def test_a_request_timeout_can_be_caught(timed: Server) -> None:
     timed.allow("Request timeout", "Error handling request")
-    assert timed.request("/catch").body.startswith(b"caught: the request has run for 1.")
+    caught = re.fullmatch(
+        rb"caught: the request has run for (\d+\.\d+) s", timed.request("/catch").body
+    )
+    assert caught
+    assert 1.0 <= float(caught[1]) < 10.0
     assert timed.request("/catch?then=1").status == 503  # late a second time
     assert len(timed.wait_log(r"Request timeout: GET /catch\?then=1 ")) == 2
 
@@ -342,10 +354,10 @@ def test_a_request_that_cannot_be_interrupted(serve: Serve) -> None:
     server.allow("REQUEST TIMEOUT", "was sent SIGKILL", "had a request in progress", "killing it")
     worker = server.worker
     stuck = server.connect()
-    stuck.send(b"GET /hold-gil HTTP/1.1\r\nHost: test\r\n\r\n")
     begun = time.monotonic()
+    stuck.send(b"GET /hold-gil HTTP/1.1\r\nHost: test\r\n\r\n")
     server.wait_log(rf"REQUEST TIMEOUT \(pid:{worker}\)")
-    assert 5.5 < time.monotonic() - begun < 9
+    assert 5.5 < time.monotonic() - begun < 15
     server.wait_workers(1, other_than=[worker])
     assert server.request("/").body == b"hello\n"
     server.wait_log("GET /hold-gil")

@@ -127,23 +127,31 @@ def test_shutdown_delay_is_for_term_alone(serve: Serve, sig: Signals) -> None:
 
 
 def test_request_that_has_begun_to_arrive_is_answered(serve: Serve) -> None:
-    server = serve()
-    connection = server.connect()
-    connection.send(b"GET / HTTP/1.1\r\nHost: t\r\n")
-    poll(lambda: unaccepted(server) == 0, "the connection accepted")
-    server.kill(signal.SIGTERM)
-    connection.send(b"\r\n")
-    assert connection.read_response().body == b"hello\n"
-    assert server.wait() == 0
+    """If the rest of it comes within a second, which is up to the machine too."""
+    for _ in range(5):
+        server = serve()
+        connection = server.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: t\r\n")
+        poll(lambda: unaccepted(server) == 0, "the connection accepted")  # noqa: B023
+        begun = time.monotonic()
+        server.kill(signal.SIGTERM)
+        connection.send(b"\r\n")
+        in_time = time.monotonic() - begun < 0.5
+        if in_time:
+            assert connection.read_response().body == b"hello\n"
+        assert server.wait() == 0
+        if in_time:
+            return
+    raise AssertionError("the machine is too slow for this test")
 
 
 def test_request_in_progress_outlives_timeout(serve: Serve, tmp_path: Path) -> None:
     """graceful_timeout alone governs what a worker gets once it has been told to end."""
-    server = serve("basic:app", *SYNC, "--timeout", "1", "--graceful-timeout", "30")
+    server = serve("basic:app", *SYNC, "--timeout", "3", "--graceful-timeout", "30")
     hold_and_queue(server, tmp_path / "release", 0)
     server.kill(signal.SIGTERM)
     server.wait_log("Handling signal: term")
-    time.sleep(1.7)  # nothing is waited for: longer than `timeout` would allow
+    time.sleep(4.5)  # nothing is waited for: longer than `timeout` would allow
     (tmp_path / "release").touch()
     assert server.connections[0].read_response().body == b"released"
     assert server.wait() == 0
