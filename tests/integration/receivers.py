@@ -67,6 +67,12 @@ class Receiver:
         poll(lambda: bool(found()), lambda: f"{part!r} in {self.messages}")
         return found()[0]
 
+    def catch_up(self, mark: str) -> None:
+        """Until all that was sent to it (a socket of UDP) is in `messages`, and then this."""
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.sendto(mark.encode(), ("127.0.0.1", self.port))
+        self.wait(mark)
+
     def close(self) -> None:
         self.closed = True
         for sock in self.sockets:

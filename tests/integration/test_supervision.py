@@ -166,8 +166,11 @@ def open_files(pid: int) -> set[str]:
 def test_usr1_creates_renamed_logs_anew_in_all_processes(serve: Serve, tmp_path: Path) -> None:
     error, access = tmp_path / "error.log", tmp_path / "access.log"
     server = serve(
-        *("basic:app", "--error-logfile", str(error), "--access-logfile", str(access)), workers=2
+        *("basic:app", "--error-logfile", str(error), "--access-logfile", str(access)),
+        config=SAYS_WHEN_READY,
+        workers=2,
     )
+    poll(lambda: error.read_text().count("a worker serves") == 2, "both workers")
     family = [server.pid, *server.wait_workers(2)]
     error.rename(tmp_path / "error.1")
     access.rename(tmp_path / "access.1")
@@ -192,15 +195,15 @@ def test_usr1_creates_renamed_logs_anew_in_all_processes(serve: Serve, tmp_path:
 
 def test_nobody_is_killed_because_the_arbiter_stood_still(serve: Serve) -> None:
     """SIGSTOP and SIGCONT for longer than the timeout: of the arbiter alone, and of all."""
-    alone, together = (serve("basic:app", "--timeout", "1", workers=2) for _ in range(2))
+    alone, together = (serve("basic:app", "--timeout", "2", workers=2) for _ in range(2))
     workers = {server: server.wait_workers(2) for server in (alone, together)}
-    stopped = [alone.pid, together.pid, *workers[together]]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(2.5)  # nothing is waited for: so long nobody runs
-    for pid in stopped:
-        os.kill(pid, signal.SIGCONT)
-    time.sleep(1.5)  # and so long somebody could be found to be late
+    assert {os.getpgid(pid) for pid in workers[together]} == {together.pid}
+    os.kill(alone.pid, signal.SIGSTOP)
+    os.killpg(together.pid, signal.SIGSTOP)
+    time.sleep(3.5)  # nothing is waited for: so long nobody runs
+    os.kill(alone.pid, signal.SIGCONT)
+    os.killpg(together.pid, signal.SIGCONT)  # all at the same moment
+    time.sleep(2.5)  # and so long somebody could be found to be late
     for server in (alone, together):
         assert server.workers() == workers[server]
         assert server.request("/").status == 200
@@ -216,7 +219,7 @@ def test_nobody_is_killed_because_the_clock_jumped(
 ) -> None:
     """A day forward and back again."""
     faults = Faults(tmp_path / "control", build_library(tmp_path_factory.mktemp("faults")))
-    server = serve("basic:app", "--timeout", "1", "--keep-alive", "30", env=faults.environ)
+    server = serve("basic:app", "--timeout", "2", "--keep-alive", "30", env=faults.environ)
     worker = server.worker
     faults.begin(0, 1)
     connection = server.connect()
@@ -226,11 +229,12 @@ def test_nobody_is_killed_because_the_clock_jumped(
             faults.set(1000, "clock_gettime:LATER")
         else:
             faults.stop()
-        end = time.monotonic() + 1.6
+        poll(lambda: (date_of(connection) - today > timedelta(hours=23)) == jump, "the jump")  # noqa: B023
+        end = time.monotonic() + 2.6
         while time.monotonic() < end:
-            now = date_of(connection)
+            date_of(connection)
             time.sleep(0.05)
-        assert (now - today > timedelta(hours=23)) == jump
+        assert (date_of(connection) - today > timedelta(hours=23)) == jump
     assert faults.count("clock_gettime:LATER") > 10
     assert server.workers() == [worker]
 
@@ -404,7 +408,7 @@ def test_children_of_the_application_are_no_workers(
 def test_reuse_port_with_max_requests_loses_nothing(serve: Serve) -> None:
     server = serve("basic:app", "--reuse-port", "--max-requests", "100", workers=2)
     with Load(server.address, connections=8, short=True) as load:
-        server.wait_log("Autorestarting worker", 12)
+        server.wait_log("Autorestarting worker", 12, deadline=60)
         result = load.stop()
     result.check(at_least=1000)
 

@@ -83,7 +83,11 @@ class Upgrades:
             self.server.reaped = True
 
     def promoted(self, pid: int) -> bool:
-        return self.pidfile.exists() and self.pidfile.read_text() == f"{pid}\n"
+        """It has the pid file, and has removed that of its own."""
+        try:
+            return self.pidfile.read_text() == f"{pid}\n" and not self.second.exists()
+        except FileNotFoundError:
+            return False
 
     def upgrade(self) -> int:
         """A new arbiter in the place of the old one; its pid."""
