@@ -16,10 +16,10 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from saola import _core, _identity, _logroute, util
+from saola import _core, _identity, _logcheck, _logroute, util
 from saola.app.base import BaseApplication
 from saola.config import Config
-from saola.errors import AppImportError
+from saola.errors import AppImportError, ConfigError
 from saola.glogging import Logger
 from saola.sock import BaseSocket, served
 from saola.workers.base import Worker
@@ -259,12 +259,15 @@ class Arbiter:
             with contextlib.redirect_stderr(said):
                 os.chdir(util.START_DIRECTORY)
                 self.app.reload()
+                self._check(self.app.cfg)
                 self._set_env(self.app.cfg)
                 if self.app.cfg.preload_app and not self.app.cfg.reload:
                     self._load_application()
         except SystemExit:
             # What is wrong with the settings was for the user at the terminal.
             self.log.error("Reading the configuration failed:\n%s", said.getvalue().strip())
+        except ConfigError as error:
+            self.log.error("Reading the configuration failed:\n%s", error)
         except Exception:
             self.log.exception("Reading the configuration failed")
         else:
@@ -272,6 +275,14 @@ class Arbiter:
             return self.app.cfg
         self._reload_done(False)
         return None
+
+    def _check(self, cfg: Config) -> None:
+        """ConfigError if it has what ends a start, and would be found when it is too late."""
+        try:
+            cfg.env  # noqa: B018 - which looks at raw_env
+            _logcheck.check(cfg)
+        except RuntimeError as error:
+            raise ConfigError(str(error)) from None
 
     def _reload_done(self, accepted: bool) -> None:
         if not accepted:
@@ -282,18 +293,31 @@ class Arbiter:
             self._set_env(self.cfg)
             return
         self.cfg = self.app.cfg
+        before: Any = getattr(self.log, "cfg", self._old_cfg)
         try:
-            logger_class = self.cfg.logger_class
-            if type(self.log) is logger_class:
-                self.log.setup(self.cfg)
-            else:
-                self.log = logger_class(self.cfg)
-            _logroute.route(self.log)
+            self._set_up_logs(self.cfg)
         except Exception:
             text = "reloading the logger configuration failed, keeping the previous one"
             traceback.print_exc()
+            self._keep_logs(before)
             self.log.error(text)
         self.log.reopen_files()
+
+    def _set_up_logs(self, cfg: Config) -> None:
+        logger_class = cfg.logger_class
+        if type(self.log) is logger_class:
+            self.log.setup(cfg)
+        else:
+            self.log = logger_class(cfg)
+        _logroute.route(self.log)
+
+    def _keep_logs(self, cfg: Config) -> None:
+        """Again as they were: a part of them may have been exchanged."""
+        try:
+            self.log.setup(cfg)
+            _logroute.route(self.log)
+        except Exception:
+            traceback.print_exc()
 
     def _new_worker(self, age: int) -> Worker:
         half = self.cfg.timeout / 2.0

@@ -14,9 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import json
 import logging
-import logging.config
 import os
 import re
 import socket
@@ -26,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from saola import _core
+from saola import _core, _logconfig
 from saola._atoms import JsonFormat, TypedAtoms
 from saola._atoms import SafeAtoms as SafeAtoms
 
@@ -195,10 +193,10 @@ class Logger:
 
         RuntimeError if something is wrong with one of them.
         """
-        syslog = _syslog_options(cfg) if cfg.syslog else None
+        syslog = syslog_options(cfg) if cfg.syslog else None
         to_syslog = bool(syslog) and not cfg.disable_redirect_access_to_syslog
-        layout = _set_or_default(cfg, "access_log_format")
-        level = _set_or_default(cfg, "loglevel")
+        layout = set_or_default(cfg, "access_log_format")
+        level = set_or_default(cfg, "loglevel")
         _core.access_log_open(cfg.accesslog, layout, cfg.uid, cfg.gid, to_syslog)
         _core.log_open(cfg.errorlog, level, cfg.uid, cfg.gid)
 
@@ -283,10 +281,10 @@ class Logger:
     def _configure_logging(self) -> None:
         cfg = self.cfg
         if cfg.logconfig_dict:
-            _apply(cfg.logconfig_dict)
+            _logconfig.apply(CONFIG_DEFAULTS, cfg.logconfig_dict)
         elif cfg.logconfig_json:
             if os.path.exists(cfg.logconfig_json):
-                _apply(_read_json(cfg.logconfig_json))
+                _logconfig.apply(CONFIG_DEFAULTS, _logconfig.read_json(cfg.logconfig_json))
         elif cfg.logconfig:
             if not os.path.exists(cfg.logconfig):
                 raise RuntimeError(f"Error: log config '{cfg.logconfig}' not found")
@@ -295,7 +293,7 @@ class Logger:
                 "__file__": cfg.logconfig,
                 "here": os.path.dirname(cfg.logconfig),
             }
-            _apply_ini(cfg.logconfig, defaults)
+            _logconfig.apply_ini(cfg.logconfig, defaults)
 
     def _has_logging_config(self) -> bool:
         cfg = self.cfg
@@ -472,44 +470,19 @@ def _reopen(handler: logging.FileHandler) -> None:
         handler.release()
 
 
-def _set_or_default(cfg: Config, name: str) -> str:
+def set_or_default(cfg: Config, name: str) -> str:
     """Text of a setting without which there is no log; a file may have set it to None."""
     value: str | None = getattr(cfg, name)
     return cast(str, cfg.settings[name].default) if value is None else value
 
 
-def _syslog_options(cfg: Config) -> tuple[Any, ...]:
+def syslog_options(cfg: Config) -> tuple[Any, ...]:
     """The arguments of log_syslog_open()."""
     prefix = cfg.syslog_prefix or cfg.proc_name.replace(":", ".")
-    facility = SYSLOG_FACILITIES.get(_set_or_default(cfg, "syslog_facility").lower())
+    facility = SYSLOG_FACILITIES.get(set_or_default(cfg, "syslog_facility").lower())
     if facility is None:
         raise RuntimeError("unknown facility name")
-    kind, place = parse_syslog_address(_set_or_default(cfg, "syslog_addr"))
+    kind, place = parse_syslog_address(set_or_default(cfg, "syslog_addr"))
     if isinstance(place, str):
         return (kind or 0, None, 0, place, facility, prefix)
     return (kind, *place, None, facility, prefix)
-
-
-def _apply(config: dict[str, Any]) -> None:
-    try:
-        logging.config.dictConfig({**CONFIG_DEFAULTS, **config})
-    except (AttributeError, ImportError, ValueError, TypeError) as error:
-        # Behind "Unable to configure root logger" is the reason: the handler that is not there.
-        reason = f": {error.__cause__}" if error.__cause__ else ""
-        raise RuntimeError(f"{error}{reason}") from None
-
-
-def _apply_ini(path: str, defaults: dict[str, Any]) -> None:
-    try:
-        logging.config.fileConfig(path, defaults, disable_existing_loggers=False)
-    except Exception as error:  # also what a section that is not there has become
-        raise RuntimeError(f"Error: log config {path!r} cannot be used: {error!r}") from error
-
-
-def _read_json(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            config: dict[str, Any] = json.load(file)
-    except (OSError, ValueError) as error:
-        raise RuntimeError(str(error)) from error
-    return config

@@ -247,18 +247,34 @@ core_access_log_open(PyObject *module, PyObject *args)
                           &text, &uid, &gid, &to_syslog)) {
         return NULL;
     }
-    int rc = -1;
-    if (text) {
-        rc = compile_and_open(state, py_text_or_null(path), PyBytes_AS_STRING(text), to_syslog);
-    } else {
-        PyErr_SetString(PyExc_TypeError, "a format is expected");
-    }
+    int rc = compile_and_open(state, py_text_or_null(path), text ? PyBytes_AS_STRING(text) : "",
+                              to_syslog);
     Py_XDECREF(path);
     Py_XDECREF(text);
     if (rc < 0) {
         return NULL;
     }
     log_file_chown(&state->access_log.file, (uid_t)uid, (gid_t)gid);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_access_log_check(PyObject *Py_UNUSED(module), PyObject *text)
+{
+    struct access_log_format *format = NULL;
+    PyObject *bytes = NULL;
+    char *error = NULL;
+
+    if (!py_text_convert(text, &bytes)) {
+        return NULL;
+    }
+    int rc = access_log_compile(bytes ? PyBytes_AS_STRING(bytes) : "", &format, &error);
+    Py_XDECREF(bytes);
+    if (rc < 0) {
+        raise_text(error);
+        return NULL;
+    }
+    access_log_format_free(format);
     Py_RETURN_NONE;
 }
 
@@ -430,6 +446,8 @@ PyDoc_STRVAR(
     "Direct the access log of this process and its children to a file of that owner, to stdout "
     "('-') or to none (None), and to syslog. RuntimeError if it cannot be written, or if the "
     "format is wrong.");
+PyDoc_STRVAR(access_log_check_doc, "access_log_check(format)\n--\n\n"
+                                   "RuntimeError if the format is wrong.");
 PyDoc_STRVAR(access_log_reopen_doc, "access_log_reopen()\n--\n\n"
                                     "Open the file of the access log anew.");
 
@@ -470,6 +488,7 @@ static PyMethodDef functions[] = {
     {"log_open", core_log_open, METH_VARARGS, log_open_doc},
     {"log_reopen", core_log_reopen, METH_NOARGS, log_reopen_doc},
     {"access_log_open", core_access_log_open, METH_VARARGS, access_log_open_doc},
+    {"access_log_check", core_access_log_check, METH_O, access_log_check_doc},
     {"access_log_reopen", core_access_log_reopen, METH_NOARGS, access_log_reopen_doc},
     {NULL, NULL, 0, NULL},
 };

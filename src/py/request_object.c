@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "py/request_object.h"
 
-
 #include <string.h>
 
 static PyObject *

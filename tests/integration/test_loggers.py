@@ -343,6 +343,68 @@ def test_bad_configuration_in_a_reload(serve: Serve) -> None:
     server.terminate()
 
 
+UNCHANGED = "The configuration could not be read; everything stays as it was."
+
+
+@pytest.mark.parametrize(
+    ("config", "error"),
+    [
+        ("errorlog = '/no/such/file'", r"Error: '/no/such/file' isn't writable \["),
+        ("accesslog = '/no/such/file'", r"Error: '/no/such/file' isn't writable \["),
+        ("access_log_format = '%(h)r'", "Invalid access_log_format: "),
+        ("logconfig = '/no/such'", "Error: log config '/no/such' not found"),
+        ("logconfig_json = 'a.json'; open('a.json', 'w').write('{')", "Expecting "),
+        ("syslog = True; syslog_addr = 'x://y'", "invalid syslog address"),
+        ("logger_class = 'no.such.Class'", "class uri 'no.such.Class' invalid or not found"),
+        ("raw_env = ['x']", "environment setting 'x' invalid"),
+    ],
+)
+def test_a_reload_whose_logs_cannot_be_had(serve: Serve, config: str, error: str) -> None:
+    """Nothing changes, neither logs nor workers, and the next reload is as good as any."""
+    server = serve("logs:app", config="")
+    before = server.workers()
+    path = server.tmp / "gunicorn.conf.py"
+    path.write_text(f"{config}\nworkers = 2")
+    server.allow("Reading the configuration failed", UNCHANGED)
+    server.kill(signal.SIGHUP)
+    server.wait_log(re.escape(UNCHANGED))
+    server.wait_log(f"^{error}")
+    assert server.workers() == before
+    assert server.request("/").status == 200
+    path.write_text("workers = 2")
+    server.kill(signal.SIGHUP)
+    server.wait_workers(2, before)
+
+
+def test_a_reload_that_could_exchange_one_log_of_two(serve: Serve, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    server = serve("logs:app", *FORMAT, config=f"accesslog = '{old}'")
+    (server.tmp / "gunicorn.conf.py").write_text(f"accesslog = '{new}'; errorlog = '/no/such/x'")
+    server.allow("Reading the configuration failed", UNCHANGED)
+    server.kill(signal.SIGHUP)
+    server.wait_log(re.escape(UNCHANGED))
+    server.request("/after")
+    poll(lambda: "GET /after" in old.read_text(), "the line in the old log")
+
+
+def test_logs_are_kept_whole_if_a_part_of_the_new_ones_fails(serve: Serve, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    server = serve("logs:app", *FORMAT, config=f"accesslog = '{old}'")
+    before = server.workers()
+    config = (
+        f"accesslog = '{new}'; logconfig_dict = {{'handlers': {{'x': {{'class': 'no.such'}}}}}}"
+    )
+    (server.tmp / "gunicorn.conf.py").write_text(config)
+    server.allow("")  # its traceback is on stderr
+    server.kill(signal.SIGHUP)
+    server.wait_log("reloading the logger configuration failed, keeping the previous one")
+    server.wait_workers(1, before)
+    server.request("/after?gunicorn=as%20ever")
+    poll(lambda: "GET /after" in old.read_text(), "the line in the old log")
+    assert "GET" not in new.read_text()
+    assert server.messages("ERROR")[-1] == "as ever"
+
+
 def test_a_configuration_that_a_reload_takes_away(serve: Serve) -> None:
     config = "logconfig_dict = {'formatters': {'generic': {'format': 'dict %(message)s'}}}"
     server = serve("logs:app", config=config)

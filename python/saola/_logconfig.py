@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""Configurations of Python's logging, with the errors that users are told."""
+
+from __future__ import annotations
+
+import json
+import logging.config
+from typing import Any
+
+
+def apply(defaults: dict[str, Any], config: dict[str, Any]) -> None:
+    try:
+        logging.config.dictConfig({**defaults, **config})
+    except (AttributeError, ImportError, ValueError, TypeError) as error:
+        # Behind "Unable to configure root logger" is the reason: the handler that is not there.
+        reason = f": {error.__cause__}" if error.__cause__ else ""
+        raise RuntimeError(f"{error}{reason}") from None
+
+
+def apply_ini(path: str, defaults: dict[str, Any]) -> None:
+    try:
+        logging.config.fileConfig(path, defaults, disable_existing_loggers=False)
+    except Exception as error:  # also what a section that is not there has become
+        raise RuntimeError(f"Error: log config {path!r} cannot be used: {error!r}") from error
+
+
+def read_json(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            config: dict[str, Any] = json.load(file)
+    except (OSError, ValueError) as error:
+        raise RuntimeError(str(error)) from error
+    return config
