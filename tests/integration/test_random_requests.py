@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Serve
+from server import PATIENT
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "stress"))
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.saola_only
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_requests(serve: Serve, seed: int) -> None:
-    server = serve("checksum:app", "--log-level", "error")
+    server = serve("checksum:app", "--log-level", "error", *PATIENT)
     outcome = hammer(server, 20_000, seed)
     assert outcome.requests >= 20_000
 
@@ -27,10 +28,10 @@ def test_random_requests(serve: Serve, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_million_random_requests(serve: Serve) -> None:
-    server = serve("checksum:app", "--log-level", "error")
+    server = serve("checksum:app", "--log-level", "error", *PATIENT)
     assert hammer(server, 1_000_000, seed=3).requests >= 1_000_000
 
 
 def test_random_requests_to_several_workers(serve: Serve) -> None:
-    server = serve("checksum:app", "--log-level", "error", workers=2)
+    server = serve("checksum:app", "--log-level", "error", *PATIENT, workers=2)
     hammer(server, 10_000, seed=4)
