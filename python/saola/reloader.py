@@ -51,6 +51,14 @@ class Reloader(threading.Thread):
             extra = list(self._extra_files)
         return [*_module_files(), *(file for entry in extra for file in _expand(entry))]
 
+    def remember(self) -> None:
+        """Takes note of new files. What has changed since an earlier look is left for changed()."""
+        for filename in self.get_files():
+            look = _look_at(filename)
+            with self._lock:
+                if look:
+                    self._seen.setdefault(filename, look)
+
     def changed(self) -> str | None:
         """A file that is not what it was when it was first seen; new ones are taken note of."""
         found = None

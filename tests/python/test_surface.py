@@ -385,6 +385,18 @@ def test_inotify_does_not_wait(tmp_path: Path) -> None:
     assert found.wait(30)
 
 
+def test_what_changes_while_the_application_is_loaded_is_not_forgotten(tmp_path: Path) -> None:
+    """The thread has looked at a file, which then changes; and the worker takes note of all."""
+    file = tmp_path / "a"
+    file.write_text("one")
+    thread = reloader.Reloader([str(file)])
+    assert thread.changed() is None
+    file.write_text("longer")
+    thread.remember()
+    assert thread.changed() == str(file)
+    assert thread.changed() is None
+
+
 def test_reloader_watches_modules() -> None:
     files = reloader.Reloader().get_files()
     assert __file__ in files

@@ -91,7 +91,7 @@ class Worker:
                 raise
             self.wsgi = self._show_until_changed(error)
         if self.reloader is not None:
-            self.reloader.changed()  # what has been loaded is what the next look is compared with
+            self.reloader.remember()  # what has been loaded is what the next look is compared with
         return self.wsgi
 
     def post_worker_init(self) -> None:
