@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+
+LISTEN = "0A"  # in /proc/net/tcp
 
 
 def poll(condition: Callable[[], T], what: str | Callable[[], str], deadline: float = 20.0) -> T:
@@ -59,6 +62,12 @@ def children(pid: int) -> list[int]:
     return sorted(each.pid for each in processes() if each.parent == pid)
 
 
+def stop(pid: int) -> None:
+    """Stops a process, and waits until it is."""
+    os.kill(pid, signal.SIGSTOP)
+    poll(lambda: (found := process(pid)) and found.state == "T", f"process {pid} stopped")
+
+
 def command_line(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
@@ -71,15 +80,27 @@ def descriptors(pid: int) -> Counter[str]:
     found: Counter[str] = Counter()
     try:
         names = os.listdir(f"/proc/{pid}/fd")
-    except (FileNotFoundError, ProcessLookupError):
-        return found
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return found  # permission: of one that has ended, which nobody but root may look at
     for name in names:
         try:
             target = os.readlink(f"/proc/{pid}/fd/{name}")
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
         found[re.sub(r":\[\d+\]$", "", target)] += 1
     return found
+
+
+def served(address: tuple[str, int] | str) -> int:
+    """Connections to an IPv4 or Unix address that a server has accepted and not closed, also those
+    that it does not know yet to be closed."""
+    if isinstance(address, str):
+        lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+        connected = [line for line in lines if line[-1] == address and line[5] == "03"]
+        return sum(line[6] != "0" for line in connected)
+    port = f":{address[1]:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1].endswith(port) and line[3] != LISTEN and line[9] != "0" for line in lines)
 
 
 def resident_kib(pid: int) -> int:

@@ -112,7 +112,7 @@ def run(
     *args: str,
     config: str | None = None,
     env: Mapping[str, str] | None = None,
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     command: Sequence[str] = COMMAND,
 ) -> Finished:
     """Runs the server until it ends by itself."""
@@ -300,6 +300,17 @@ class Server:
             return workers if len(workers) == count and not {*workers} & {*other_than} else None
 
         return poll(found, lambda: f"{count} workers; there are {self.workers()}") or []
+
+    def wait_serving(self, count: int) -> list[int]:
+        """Waits until exactly `count` workers live, and each of them serves: the last thing that
+        it does before is to start its standby, which has an eventfd."""
+
+        def found() -> list[int] | None:
+            workers = self.wait_workers(count)
+            ready = all(descriptors(pid)["anon_inode:[eventfd]"] for pid in workers)
+            return workers if ready or IS_GUNICORN else None
+
+        return poll(found, lambda: f"{count} workers that serve; there are {self.workers()}") or []
 
     @property
     def worker(self) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from client import Headers, Response, build_request, chunked
 from conftest import Serve
-from server import APPS, GUNICORN, Server
+from server import APPS, GUNICORN, PATIENT, Server
 
 MIB = 1 << 20
 UPLOAD = random.Random(3).randbytes(MIB) * 20
@@ -84,7 +84,7 @@ def django(
     serve_module: Serve, django_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Server:
     env = django_env(django_template, tmp_path_factory.mktemp("django-alone"))
-    return serve_module("djangosite.wsgi", env=env)
+    return serve_module("djangosite.wsgi", *PATIENT, env=env)
 
 
 class Browser:
@@ -376,10 +376,6 @@ FALCON = [
     Ask("/stream?length=true", method="HEAD"),
     Ask("/error"),
 ]
-
-
-# Each of the two waits for the other.
-PATIENT = ["--keep-alive", "60"]
 
 
 def compare(ours: Server, theirs: Server, asks: Sequence[Ask]) -> None:

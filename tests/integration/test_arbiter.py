@@ -17,7 +17,7 @@ import pytest
 from client import Connection, build_request
 from conftest import Serve
 from procs import alive, children, cpu_seconds, poll, processes
-from server import IS_GUNICORN, NAME, SYNC, Finished, Server
+from server import IS_GUNICORN, NAME, PATIENT, SYNC, Finished, Server
 
 Command = Callable[..., Finished]
 KILLED = r"Worker \(pid:\d+\) was sent SIG"
@@ -38,6 +38,7 @@ def hold(server: Server, file: Path) -> Connection:
 
 def test_start_and_stop_are_logged_in_order(serve: Serve) -> None:
     server = serve(workers=2)
+    server.wait_serving(2)  # one that still boots says nothing
     assert server.terminate() == 0
     host, port = server.tcp
     lines = iter(server.messages("INFO"))
@@ -85,11 +86,9 @@ def test_workers_are_children_and_share_the_load(serve: Serve) -> None:
 
 @pytest.mark.parametrize("sig", [Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT])
 def test_stop(serve: Serve, sig: Signals) -> None:
-    server = serve(workers=2)
+    server = serve("basic:app", "--graceful-timeout", "60", workers=2)
     server.wait_workers(2)
-    begun = time.monotonic()
-    assert server.terminate(sig) == 0
-    assert time.monotonic() - begun < 5
+    assert server.terminate(sig, timeout=20) == 0
     name = sig.name.removeprefix("SIG").lower()
     assert f"Handling signal: {name}" in server.messages("INFO")
     assert "Shutting down: Master" in server.messages("INFO")
@@ -115,15 +114,13 @@ def test_term_finishes_the_request_in_progress(serve: Serve, tmp_path: Path) -> 
 
 @pytest.mark.saola_only
 def test_idle_connections_do_not_delay_the_stop(serve: Serve) -> None:
-    server = serve("basic:app", "--keep-alive", "60")
+    server = serve("basic:app", "--keep-alive", "60", "--graceful-timeout", "60")
     idle = [server.connect() for _ in range(20)]
     for connection in idle:
         connection.request("/")
     half = server.connect()
     half.send(b"GET / HTTP/1.1\r\n")
-    begun = time.monotonic()
-    assert server.terminate() == 0
-    assert time.monotonic() - begun < 3
+    assert server.terminate(timeout=20) == 0
     for connection in idle:
         connection.expect_closed()
 
@@ -133,8 +130,8 @@ def test_graceful_timeout(serve: Serve, tmp_path: Path) -> None:
     server.allow(KILLED, "TIMEOUT", "Error handling request")
     held = hold(server, tmp_path / "never")
     begun = time.monotonic()
-    assert server.terminate() == 0
-    assert 0.5 < time.monotonic() - begun < 6
+    assert server.terminate(timeout=20) == 0  # the default is 30
+    assert time.monotonic() - begun > 0.5
     held.read_to_end()
 
 
@@ -144,9 +141,7 @@ def test_second_signal_hurries(serve: Serve, tmp_path: Path) -> None:
     hold(server, tmp_path / "never")
     server.kill(signal.SIGTERM)
     server.wait_log("Handling signal: term")
-    begun = time.monotonic()
-    assert server.terminate(signal.SIGINT) == 0
-    assert time.monotonic() - begun < 10
+    assert server.terminate(signal.SIGINT, timeout=20) == 0
     assert "Quick shutdown requested" in server.messages("INFO")
 
 
@@ -270,12 +265,10 @@ def test_worker_timeout(serve: Serve, tmp_path: Path, deep: str) -> None:
         "WORKER TIMEOUT", KILLED, "Error handling request", "exited with code", "Exception"
     )
     worker = server.worker
-    begun = time.monotonic()
-    with server.connect() as connection:
+    with server.connect(timeout=20) as connection:  # the default is 30
         connection.send(build_request(f"/hang?file={tmp_path / 'started'}&deep={deep}"))
         data = connection.read_to_end()
         assert data == b"" or data.startswith(b"HTTP/1.1 500 ")
-    assert time.monotonic() - begun < 8
     server.wait_log(rf"\[CRITICAL\] WORKER TIMEOUT \(pid:{worker}\)")
     server.wait_workers(1, other_than=[worker])
     assert server.request("/").status == 200
@@ -293,11 +286,12 @@ def test_timeout_0_is_none(serve: Serve, tmp_path: Path) -> None:
 
 @pytest.mark.saola_only
 def test_idle_worker_does_not_time_out(serve: Serve) -> None:
-    server = serve("basic:app", *SYNC, "--timeout", "1")
+    # Long enough for a machine that holds the worker up, but not the arbiter.
+    server = serve("basic:app", *SYNC, "--timeout", "4")
     worker = server.worker
     with server.connect() as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: t\r\n")  # neither does half a request count
-        deadline = time.monotonic() + 2.5
+        deadline = time.monotonic() + 6
         while time.monotonic() < deadline:
             time.sleep(0.1)
             assert server.workers() == [worker]
@@ -441,8 +435,8 @@ def test_usr2_starts_a_second_arbiter(serve: Serve) -> None:
     server.kill(signal.SIGTERM)
     poll(lambda: not any(alive(pid) for pid in old_workers), "the old workers gone")
     server.wait()
-    poll(lambda: pidfile.exists() and pidfile.read_text() == f"{new}\n", "the promotion")
     server.wait_log("Master has been promoted.")
+    poll(lambda: pidfile.exists() and pidfile.read_text() == f"{new}\n", "the promotion")
     assert server.request("/").status == 200
     os.kill(new, signal.SIGTERM)
     poll(lambda: not alive(new), "the new arbiter gone")
@@ -458,9 +452,11 @@ def unshare_works() -> bool:
 @pytest.mark.skipif(not unshare_works(), reason="no new PID namespace to be had")
 def test_as_pid_1(serve: Serve) -> None:
     """Strangers that end are reaped, TERM works, the exit code is right."""
-    server = serve("exits:app", prefix=["unshare", "-pf", "--mount-proc"])
+    prefix = ["unshare", "-pf", "--mount-proc"]
+    server = serve("exits:app", "--log-level", "debug", prefix=prefix)
     (arbiter,) = children(server.pid)
     server.request("/orphan")  # a grandchild, whose parent has gone, and which then ends
+    server.wait_log(r"Reaped unknown child process \(pid:\d+, status:1280\)")
 
     def zombies() -> list[int]:
         found = []
@@ -539,7 +535,7 @@ def test_max_requests(serve: Serve) -> None:
 
 
 def test_max_requests_ends_a_kept_connection(serve: Serve) -> None:
-    server = serve("basic:app", "--max-requests", "3", ready="booted")
+    server = serve("basic:app", "--max-requests", "3", "--keep-alive", "5", ready="booted")
     with server.connect() as connection:
         first = [connection.request("/").closes for _ in range(3)]
         assert first[:2] == [False, False]
@@ -552,7 +548,7 @@ def test_max_requests_ends_a_kept_connection(serve: Serve) -> None:
 @pytest.mark.saola_only
 def test_recycling_resets_no_kept_connection(serve: Serve) -> None:
     """A connection that was told keep-alive just before TERM can send its next request."""
-    server = serve("closing:app", "--max-requests", "20", ready="booted", workers=1)
+    server = serve("closing:app", *PATIENT, "--max-requests", "20", ready="booted")
     connection = server.connect()
     for _ in range(300):
         if connection.request("/").closes:

@@ -23,7 +23,7 @@ def test_hello(basic: Server) -> None:
     date = response.get("Date")
     assert date
     then = time.mktime(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT")) - time.timezone
-    assert abs(time.time() - then) < 5
+    assert abs(time.time() - then) < 60
 
 
 def test_order_of_the_head(basic: Server) -> None:
@@ -187,10 +187,12 @@ def test_head_cut_near_its_end(basic: Server, cut: int) -> None:
 def test_two_requests_in_three_segments(basic: Server) -> None:
     data = build_request("/echo", method="POST", body=b"one") + build_request("/")
     with basic.connect() as connection:
-        for piece in (data[:20], data[20:-10], data[-10:]):
-            connection.send(piece)
-            assert not connection.readable(0.02) or piece is not data[:20]
+        connection.send(data[:20])
+        assert not connection.readable(0.02)
+        connection.send(data[20:-10])
         assert connection.read_response().body == b"one"
+        assert not connection.readable(0.02)
+        connection.send(data[-10:])
         assert connection.read_response().body == b"hello\n"
 
 
@@ -271,10 +273,10 @@ def test_idle_keep_alive_connections_hold_nobody_up(basic: Server) -> None:
 def test_keep_alive_expires(serve: Serve) -> None:
     server = serve("basic:app", "--keep-alive", "1")
     with server.connect() as connection:
-        connection.request("/")
         begun = time.monotonic()
+        connection.request("/")
         connection.expect_end()
-        assert 0.5 < time.monotonic() - begun < 4
+        assert time.monotonic() - begun > 0.5
 
 
 def test_keep_alive_0_closes(serve: Serve) -> None:

@@ -14,7 +14,7 @@ import pytest
 from client import Connection, build_request
 from conftest import Serve
 from load import Load
-from procs import alive, descriptors, poll, process
+from procs import alive, descriptors, poll, stop
 from server import Server
 
 pytestmark = pytest.mark.saola_only
@@ -93,7 +93,7 @@ def test_reloads(serve: Serve) -> None:
 def test_recycling(serve: Serve) -> None:
     server = serve("basic:app", "--keep-alive", "30", "--max-requests", "20", workers=2)
     with Load(server.address, connections=CLIENTS, interval=0.1) as load:
-        server.wait_log("Autorestarting worker", TURNS)
+        server.wait_log("Autorestarting worker", TURNS, deadline=120)
         load.wait(answered=CLIENTS)
         result = load.stop()
     result.check(at_least=CLIENTS)
@@ -104,7 +104,7 @@ def test_one_worker(serve: Serve) -> None:
     """Its successor serves before it goes, and takes everything."""
     server = serve("basic:app", "--keep-alive", "30", "--max-requests", "20")
     with Load(server.address, connections=CLIENTS, interval=0.1) as load:
-        server.wait_log("Autorestarting worker", 5)
+        server.wait_log("Autorestarting worker", 5, deadline=60)
         load.wait(answered=CLIENTS)
         replace_all_but_recycled(server)
         load.wait(answered=CLIENTS)
@@ -147,7 +147,7 @@ def test_descriptors_stay_the_same(serve: Serve, signals: list[signal.Signals]) 
     with Load(server.address, connections=CLIENTS, interval=0.05) as load:
         load.wait(answered=CLIENTS)
         for _ in range(5):
-            workers = server.wait_workers(2)
+            workers = server.wait_serving(2)  # to end one that boots is something else
             if signals == [signal.SIGTERM]:
                 server.kill(signal.SIGTERM, workers[0])
                 server.wait_workers(2, other_than=workers[:1])
@@ -236,11 +236,6 @@ def test_a_body_in_a_file(serve: Serve, tmp_path: Path) -> None:
 
 
 # --- mail of the dead
-
-
-def stop(worker: int) -> None:
-    os.kill(worker, signal.SIGSTOP)
-    poll(lambda: (found := process(worker)) and found.state == "T", "a worker that is stopped")
 
 
 HOLD = """

@@ -12,7 +12,7 @@ import pytest
 from client import build_request, chunked
 from conftest import Serve
 from procs import poll
-from server import Finished, Server, run
+from server import PATIENT, Finished, Server, run
 
 pytestmark = pytest.mark.saola_only
 
@@ -134,7 +134,7 @@ def post_request(worker, req, environ, resp):
          body=req.body.read().decode(), method=environ["REQUEST_METHOD"])
 """
     )
-    server = serve(config=config, ready="booted")
+    server = serve("basic:app", *PATIENT, config=config, ready="booted")
     with server.connect() as connection:
         connection.request("/first")
         body = chunked([b"abc"], trailers=b"X-One: 1\r\nx-two:two \r\n")
