@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -389,9 +390,11 @@ def test_error_is_logged(serve: Serve, request_bytes: bytes, text: str) -> None:
 def test_log_is_not_flooded(serve: Serve) -> None:
     """A line that a peer can provoke is written so many times, then counted."""
     server = serve()
+    begun = time.monotonic()
     for _ in range(300):
         assert server.send(b"BAD\r\n\r\n").status == 400
-    assert 1 <= server.log.count("Invalid request from") < 200
+    seconds = int(time.monotonic() - begun) + 2  # of the clock, begun ones included
+    assert 1 <= server.log.count("Invalid request from") <= 10 * seconds
 
 
 @pytest.mark.saola_only

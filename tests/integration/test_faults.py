@@ -15,8 +15,8 @@ import pytest
 from client import Connection, ConnectionClosed, FramingError, build_request, chunked, pipeline
 from conftest import Serve
 from faults import Faults, build_library
-from procs import poll
-from server import SANITIZED, Server
+from procs import poll, stop
+from server import PATIENT, SANITIZED, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -68,7 +68,7 @@ def start(serve: Serve, library: Path, tmp_path: Path) -> Iterator[Start]:
 
     def start(*args: str, seed: int = 1, workers: int = 1) -> tuple[Server, Faults]:
         faults = Faults(tmp_path / "control", library)
-        server = serve("basic:app", *args, env=faults.environ, workers=workers)
+        server = serve("basic:app", *PATIENT, *args, env=faults.environ, workers=workers)
         faults.begin(server.pid, seed)
         made.append(faults)
         return server, faults
@@ -227,13 +227,14 @@ def access_lines(server: Server) -> list[str]:
 
 def test_an_access_log_that_is_written_in_pieces(start: Start) -> None:
     server, faults = start("--access-logfile=access", "--access-logformat=%(q)s %(s)s end")
+    poll(lambda: access_lines(server), "the line of the request at the start")
     faults.set(300, "write:SHORT", "write:EINTR")
     before = len(access_lines(server))
     with server.connect() as connection:
         for number in range(300):
             assert connection.request(f"/?{number}").status == 200
     expected = [f"{number} 200 end" for number in range(300)]
-    poll(lambda: len(access_lines(server)) >= before + 300, "300 lines", 5.0)
+    poll(lambda: len(access_lines(server)) >= before + 300, "300 lines")
     assert access_lines(server)[before:] == expected
     assert faults.count("write:SHORT") > 0
     assert faults.count("write:EINTR") > 0
@@ -251,7 +252,7 @@ def test_a_full_disk_below_the_logs(start: Start, file: Path) -> None:
     for number in range(20):
         assert server.request(f"/?{number}").status == 200
     expected = [f"{number} 200 end" for number in range(20)]
-    poll(lambda: access_lines(server)[-20:] == expected, lambda: str(access_lines(server)), 5.0)
+    poll(lambda: access_lines(server)[-20:] == expected, lambda: str(access_lines(server)))
     assert server.worker == worker
 
 
@@ -260,7 +261,7 @@ def test_a_lost_watch_while_an_error_page_waits(start: Start, file: Path) -> Non
     server, faults = start()
     worker = server.worker
     server.allow("Closing a connection from ip=127.0.0.1: No space left on device")
-    server.kill(signal.SIGSTOP, worker)
+    stop(worker)
     connection = server.connect()
     connection.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")  # there when it is accepted
     faults.set(1000, "sendmsg:EAGAIN", "epoll_ctl:ENOSPC")
