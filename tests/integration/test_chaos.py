@@ -29,7 +29,7 @@ def test_random_operations_under_load(tmp_path: Path) -> None:
 
 
 def test_workers_are_ended_with_term_and_kill_in_turn(tmp_path: Path) -> None:
-    outcome = play(tmp_path, ["term=", "kill="] * 6)
+    outcome = play(tmp_path, ["term=3", "kill=3"] * 6)
     assert outcome["kills"] == 6
 
 

@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,16 +34,17 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "integration"))
 
 from client import Connection
 from load import Failure, Load, Result
-from procs import alive, children, descriptors, poll, processes
+from procs import alive, children, descriptors, poll, processes, served
 from server import Server
 
 WORKERS = 3
 WORKERS_MAX = 5
 CONFIG = "def post_worker_init(worker): worker.log.info('initialised')\n"
+LAST_CONFIG = "def post_worker_init(worker): worker.log.info('initialised at last')\n"
 RECYCLING = "max_requests = 150\nmax_requests_jitter = 100\n"
 SLOW_BOOT = "import time; time.sleep(0.3)"
 FAILING_BOOT = "raise RuntimeError('this boot fails')"
-KILL_AFTER = 1.0  # seconds in which the client notices that a worker was killed
+KILL_AFTER = 1.0  # seconds in which the client notices that a worker was killed, stalls apart
 
 EXPECTED_IN_LOG = (
     r"Worker \(pid:\d+\) was sent SIGKILL!",
@@ -59,6 +60,7 @@ EXPECTED_IN_LOG = (
 class Kill:
     pid: int
     at: float
+    until: float = 0.0  # the signal was sent between these moments
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Chaos:
     done: list[str] = field(default_factory=list)
     workers: int = WORKERS  # about as many as the arbiter is to have
     config: str = CONFIG
+    ready_when: str = "initialised"
 
     # --- looking
 
@@ -93,7 +96,8 @@ class Chaos:
 
     def initialised(self) -> list[int]:
         """Every worker that ever was ready."""
-        return [int(pid) for pid in re.findall(r"\[(\d+)\] \[INFO\] initialised", self.server.log)]
+        pattern = rf"\[(\d+)\] \[INFO\] {self.ready_when}"
+        return [int(pid) for pid in re.findall(pattern, self.server.log)]
 
     def ready(self, arbiter: int | None = None) -> list[int]:
         return sorted({*children(arbiter or self.arbiter)} & {*self.initialised()})
@@ -140,12 +144,11 @@ class Chaos:
         if len(found) < 2:
             return
         pid = self.random.choice(found)
-        if sig == signal.SIGKILL:
-            self.kills.append(Kill(pid, time.monotonic()))
-        try:
+        at = time.monotonic()
+        with suppress(ProcessLookupError):
             os.kill(pid, sig)
-        except ProcessLookupError:
-            return
+        if sig == signal.SIGKILL:
+            self.kills.append(Kill(pid, at, time.monotonic()))
 
     # --- the operations
 
@@ -179,6 +182,15 @@ class Chaos:
 
     def quick(self) -> None:
         self.boot("")
+
+    def renew(self) -> None:
+        """The last reload. Its workers are told from all earlier ones by what they say."""
+        self.boot("")
+        self.settle()
+        self.configure(LAST_CONFIG)
+        self.ready_when = "initialised at last"
+        self.reload()
+        self.settle(WORKERS)
 
     def failing(self) -> None:
         """A reload that fails, and the one after it that does not."""
@@ -229,14 +241,17 @@ class Chaos:
                 found[identity] = int(pid)
         return found
 
-    def excuse(self, failure: Failure, begun: dict[str, int]) -> str:
+    def excuse(self, failure: Failure, begun: dict[str, int], result: Result) -> str:
         """Why a request may have failed: it was in a worker that was killed."""
         killed = {kill.pid for kill in self.kills}
         if begun.get(failure.id) in killed:
             return "running"
         # Or it was not, because it waited there for one that did, or came in the last moment.
         waited = failure.id not in begun and any(
-            kill.at < failure.failed < kill.at + KILL_AFTER for kill in self.kills
+            kill.at
+            < failure.failed
+            < kill.until + KILL_AFTER + result.stalled(kill.at, failure.failed)
+            for kill in self.kills
         )
         return "waiting" if waited else ""
 
@@ -246,7 +261,7 @@ class Chaos:
         lost = []
         for result in results:
             for failure in result.failures:
-                excuse = self.excuse(failure, begun)
+                excuse = self.excuse(failure, begun, result)
                 excuses[excuse] += 1
                 if not excuse:
                     lost.append(f"{failure}, begun in worker {begun.get(failure.id)}")
@@ -272,7 +287,7 @@ OPERATIONS: dict[str, tuple[Callable[[Chaos], None], float]] = {
 
 def plan(count: int, seed: int) -> list[str]:
     """Operations as words: NAME, then +MILLISECONDS until the next one, or = to let things settle
-    first."""
+    first, or =WORKERS to have so many then."""
     rng = random.Random(seed)
     weights = [weight for _, weight in OPERATIONS.values()]
     steps = []
@@ -285,12 +300,12 @@ def plan(count: int, seed: int) -> list[str]:
 
 def play(chaos: Chaos, steps: list[str]) -> None:
     for step in steps:
-        match = re.fullmatch(r"([a-z-]+)(=|\+(\d+))", step)
+        match = re.fullmatch(r"([a-z-]+)([=+])(\d*)", step)
         assert match, f"no such operation: {step}"
         chaos.done.append(step)
         OPERATIONS[match[1]][0](chaos)
         if match[2] == "=":
-            chaos.settle()
+            chaos.settle(int(match[3] or 0))
         else:
             time.sleep(int(match[3]) / 1000)
 
@@ -300,6 +315,7 @@ def play(chaos: Chaos, steps: list[str]) -> None:
 
 def check_spread(server: Server, workers: list[int]) -> None:
     """New connections spread evenly, so every worker has a slot with a mailbox."""
+    poll(lambda: not any(map(served, server.addresses)), "the end of all connections")
     own = {pid: descriptors(pid)["socket"] for pid in workers}
     with ExitStack() as stack:
         for _ in range(3 * len(workers)):
@@ -362,10 +378,7 @@ def run(server: Server, steps: list[str], seed: int) -> Counter[str]:
                 )
             ]
             play(chaos, steps)
-            chaos.boot("")
-            chaos.configure(CONFIG)
-            chaos.reload()
-            chaos.settle(WORKERS)
+            chaos.renew()
             results = [load.stop() for load in loads]
         excuses = chaos.judge(results)
         assert excuses["waiting"] <= 5 * len(chaos.kills), f"excuses {excuses}"
@@ -388,7 +401,7 @@ def end(chaos: Chaos) -> None:
     os.kill(chaos.arbiter, signal.SIGTERM)
     poll(lambda: chaos.gone(chaos.arbiter), "the arbiter has gone")
     server.wait()
-    poll(lambda: not server.left_processes(), lambda: f"left {server.left_processes()}", 10.0)
+    poll(lambda: not server.left_processes(), lambda: f"left {server.left_processes()}")
     server.allow(*EXPECTED_IN_LOG)
     server.check_log()
     server.check_files()
