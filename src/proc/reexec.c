@@ -20,12 +20,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { EXTRA_VARIABLES = 6 };
+enum { EXTRA_VARIABLES = 7 };
+
+/* Who was executed: its own pid. GUNICORN_PID says by whom. */
+#define SUCCESSOR_VARIABLE "SAOLA_UPGRADE_PID"
 
 /* What one arbiter, or systemd, tells the next; nobody else should see it. */
 static const char *const private_variables[] = {
     "GUNICORN_PID", "GUNICORN_FD", "SAOLA_UNLINK_FD", "SAOLA_SYSTEMD",  "SAOLA_LISTENER_ID",
-    LOBBY_VARIABLE, "LISTEN_PID",  "LISTEN_FDS",      "LISTEN_FDNAMES",
+    LOBBY_VARIABLE, "LISTEN_PID",  "LISTEN_FDS",      "LISTEN_FDNAMES", SUCCESSOR_VARIABLE,
 };
 
 static bool
@@ -76,17 +79,26 @@ open_pidfd(pid_t pid)
 #endif
 }
 
+/* The pid that a variable holds; 0: none. */
+static pid_t
+pid_from_env(const char *name)
+{
+    const char *text = getenv(name);
+    uint64_t pid = 0;
+    bool valid = text && num_from_dec(span_str(text), &pid) == 0 && pid <= INT_MAX;
+    return valid ? (pid_t)pid : 0;
+}
+
 void
 reexec_init(struct arbiter *a)
 {
-    const char *text = getenv("GUNICORN_PID");
-    uint64_t pid = 0;
+    pid_t pid = pid_from_env("GUNICORN_PID");
 
-    /* Left over from somewhere, unless it is the parent. */
-    if (text && num_from_dec(span_str(text), &pid) == 0 && pid <= INT_MAX &&
-        (pid_t)pid == getppid()) {
-        a->predecessor_pid = (pid_t)pid;
-        a->predecessor_fd = open_pidfd((pid_t)pid);
+    /* Left over from somewhere, unless it is the parent, or was until it ended: what it has left
+     * behind is taken over then, and the first turn promotes this one. */
+    if (pid > 0 && (pid == getppid() || pid_from_env(SUCCESSOR_VARIABLE) == getpid())) {
+        a->predecessor_pid = pid;
+        a->predecessor_fd = open_pidfd(pid);
     }
     a->start_env = copy_environment(a);
 }
@@ -122,6 +134,7 @@ add_variables(const struct arbiter *a, pid_t arbiter_pid)
     char *owned = sockets_fd_list(a, true);
     char *ids = sockets_id_list(a);
     *end++ = mem_printf("GUNICORN_PID=%d", (int)arbiter_pid);
+    *end++ = mem_printf(SUCCESSOR_VARIABLE "=%d", (int)getpid());
     *end++ = mem_printf("GUNICORN_FD=%s", fds);
     *end++ = mem_printf("SAOLA_UNLINK_FD=%s", owned);
     *end++ = mem_printf("SAOLA_LISTENER_ID=%s", ids);

@@ -205,6 +205,33 @@ def test_predecessor_that_is_killed(serve: Serve) -> None:
     upgrades.end(new)
 
 
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGQUIT])
+def test_predecessor_that_ends_before_its_successor_begins(
+    serve: Serve, sig: signal.Signals
+) -> None:
+    """What it has left is taken over: the sockets above all."""
+    config = SAYS_WHEN_READY + (
+        "import os, time\n"
+        "if 'GUNICORN_PID' in os.environ:\n"
+        "    open('successor', 'w').write(str(os.getpid()))\n"
+        "    os.rename('successor', 'begun')\n"
+        "    while not os.path.exists('go'): time.sleep(0.01)\n"
+    )
+    server = serve("basic:app", "--pid", PIDFILE, config=config)
+    upgrades = Upgrades(server)
+    server.kill(signal.SIGUSR2)
+    begun = server.tmp / "begun"
+    upgrades.wait(begun.exists, "a successor")
+    new = int(begun.read_text())
+    server.kill(sig)
+    server.wait()
+    (server.tmp / "go").touch()
+    upgrades.wait(lambda: upgrades.promoted(new), "the promotion")
+    upgrades.wait_serving(new)
+    assert server.request("/").status == 200
+    upgrades.end(new)
+
+
 def test_second_usr2_is_refused(serve: Serve) -> None:
     upgrades = serve_upgradable(serve)
     new = upgrades.start()
