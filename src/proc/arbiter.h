@@ -70,6 +70,7 @@ struct child {
     bool wants_to_go;   /* asks for a successor */
     bool leaving;       /* told to go, or going by itself */
     bool aborted;       /* got ABRT for being late; KILL comes next */
+    bool buried;        /* has ended; hooks may still see it */
     int64_t forked_ns;  /* monotonic, as the next one */
     int64_t kill_at_ns; /* 0: no deadline for its end */
     int64_t ready_ns;   /* when it was seen to have checked in */

@@ -348,11 +348,19 @@ judge_boot_failure(struct arbiter *a, const struct child *child, int status, int
     }
 }
 
+/* `usage` is NULL if nothing is known of its end. */
 static void
 bury(struct arbiter *a, struct child *child, int status, const struct rusage *usage, int64_t now_ns)
 {
+    child->buried = true;
     look_at(a, child, now_ns); /* it may have been ready for a moment */
-    obituary_write(a, child, status, usage);
+    if (usage) {
+        obituary_write(a, child, status, usage);
+    } else {
+        log_warning("Worker (pid:%d) has ended, and somebody else, perhaps a hook, has waited for"
+                    " it: how it ended is unknown",
+                    (int)child->pid);
+    }
     if (!child->ready && !child->leaving) {
         judge_boot_failure(a, child, status, now_ns);
     }
@@ -374,6 +382,26 @@ bury_stranger(struct arbiter *a, pid_t pid, int status)
     log_debug("Reaped unknown child process (pid:%d, status:%d)", (int)pid, status);
 }
 
+/* Its pid may be another process's by now: it must get no signal. */
+static bool
+is_lost(const struct child *child)
+{
+    siginfo_t info;
+    int rc = waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return rc < 0 && errno == ECHILD;
+}
+
+static struct child *
+find_lost(const struct arbiter *a)
+{
+    for (EACH_CHILD(a, node, next)) {
+        if (!child_at(node)->buried && is_lost(child_at(node))) {
+            return child_at(node);
+        }
+    }
+    return NULL;
+}
+
 void
 manage_reap(struct arbiter *a, int64_t now_ns)
 {
@@ -387,6 +415,10 @@ manage_reap(struct arbiter *a, int64_t now_ns)
         } else {
             bury_stranger(a, pid, status);
         }
+    }
+    /* From the beginning each time: a hook may have reaped others. */
+    for (struct child *lost = find_lost(a); lost; lost = find_lost(a)) {
+        bury(a, lost, 0, NULL, now_ns);
     }
 }
 

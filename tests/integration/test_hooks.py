@@ -341,3 +341,29 @@ def test_hook_by_name(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "my_hooks.py").write_text("def ready(server): server.log.info('found by name')\n")
     config = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nwhen_ready = 'my_hooks.ready'\n"
     serve(config=config).wait_log("found by name")
+
+
+def test_a_hook_that_waits_for_workers(serve: Serve) -> None:
+    """What it has taken from the arbiter is missed at once, and replaced."""
+    config = """
+import os, signal
+
+def nworkers_changed(server, new, old):
+    if old is not None:
+        for pid in list(server.WORKERS):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+def child_exit(server, worker):
+    server.reap_workers()
+    server.log.info("child_exit of %s", worker.pid)
+"""
+    server = serve("basic:app", "--timeout", "0", config=config)
+    server.allow(r"Worker \(pid:\d+\) has ended, and somebody else")
+    lost = server.worker
+    server.kill(signal.SIGTTIN)
+    server.wait_workers(2, other_than=[lost])
+    assert server.wait_log(r"child_exit of (\d+)") == [str(lost)]
+    assert server.request("/").status == 200
+    server.terminate()
+    assert len(server.wait_log(r"child_exit of (\d+)", 3)) == 3
