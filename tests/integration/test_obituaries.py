@@ -17,7 +17,7 @@ import pytest
 from client import Connection, build_request
 from conftest import Serve
 from load import Load
-from procs import alive, poll, process
+from procs import alive, poll, stop
 from server import COMMAND, SANITIZED, Finished, Record, Server, environment
 from upgrades import SAYS_WHEN_READY
 
@@ -265,11 +265,6 @@ def test_a_worker_that_is_told_to_go_gets_none(serve: Serve) -> None:
 # --- on demand
 
 
-def is_stopped(pid: int) -> bool:
-    found = process(pid)
-    return found is not None and found.state == "T"
-
-
 def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
     """A worker that runs a request, one that waits, one that is stopped, one that boots."""
     flag = tmp_path / "hang"
@@ -316,8 +311,7 @@ def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
         r'is booting:\n(.*\n)+?  File ".*dying\.py", line \d+ in boot\n', parts[booting]
     )
 
-    server.kill(signal.SIGSTOP, free)
-    poll(lambda: is_stopped(free), "a worker that stands still")
+    stop(free)
     done = stacks(tmp_path, str(server.pid))  # the pid does as well
     server.kill(signal.SIGCONT, free)
     assert f"Worker (pid:{free}) is idle\n(no stacks: it is stopped)\n" in done.stdout

@@ -108,7 +108,6 @@ def test_a_reload_that_fails_changes_nothing(serve: Serve, broken: str) -> None:
 # --- a slow boot
 
 
-@pytest.mark.timeout(120)
 def test_reload_with_a_slow_boot(serve: Serve) -> None:
     server, _ = start_two(serve)
     boot(server, "time.sleep(3)")
@@ -131,7 +130,6 @@ def test_reload_with_a_slow_boot(serve: Serve) -> None:
     check_latencies(measure)
 
 
-@pytest.mark.timeout(120)
 def test_max_requests_with_a_slow_boot(serve: Serve) -> None:
     def measure() -> list[Result]:
         server = serve(APP, "--max-requests", "60", *PATIENT)

@@ -152,7 +152,6 @@ def spooled_bytes(pid: int) -> int:
 
 
 @pytest.mark.memory
-@pytest.mark.timeout(180)
 def test_signal_while_the_application_waits_for_its_reader(serve: Serve) -> None:
     """Beyond 1 GiB the application has to wait, but not the one who stops the server."""
     server = serve()

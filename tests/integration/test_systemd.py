@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from client import build_request
 from conftest import Serve
-from procs import alive, children, poll, process
+from procs import alive, children, poll, stop
 from server import Server
 from systemd import NotifySocket, activation
 
@@ -124,19 +124,13 @@ def test_watchdog(serve: Serve, manager: NotifySocket) -> None:
     # Not more often: counted from the start, as some may have waited here for us.
     signs = sum("WATCHDOG" in each.fields for each in manager.messages)
     assert signs <= 2 + (last.time - begun) / 0.2
-    server.kill(signal.SIGSTOP)
-    poll(lambda: is_stopped(server.pid), "an arbiter that stands still")
+    stop(server.pid)
     while manager.receive(0.3):
         pass
     manager.taken = len(manager.messages)
     assert not manager.receive(1.0)
     server.kill(signal.SIGCONT)
     manager.wait_field("WATCHDOG")
-
-
-def is_stopped(pid: int) -> bool:
-    found = process(pid)
-    return found is not None and found.state == "T"
 
 
 def test_watchdog_of_another_process(serve: Serve, manager: NotifySocket) -> None:
