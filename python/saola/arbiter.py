@@ -51,10 +51,8 @@ class Arbiter:
     WORKERS: dict[int, Worker] = {}  # noqa: RUF012
     LISTENERS: list[BaseSocket] = []  # noqa: RUF012
 
-    SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _SIGNAL_NAMES)
-    SIG_NAMES = {  # noqa: RUF012 - nobody changes it
-        getattr(signal, f"SIG{name}"): name.lower() for name in [*_SIGNAL_NAMES, "CHLD"]
-    }
+    SIGNALS = [getattr(signal, f"SIG{name}") for name in _SIGNAL_NAMES]  # noqa: RUF012 - as there
+    SIG_NAMES = {each: each.name[3:].lower() for each in signal.Signals}  # noqa: RUF012
 
     def __init__(self, app: BaseApplication) -> None:
         os.environ["SERVER_SOFTWARE"] = f"{_identity.program()}/{_identity.version()}"

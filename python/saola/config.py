@@ -291,11 +291,15 @@ validate_post_request = _validator("post_request")
 validate_proxy_protocol = _validator("proxy_protocol")
 validate_reload_engine = _validator("reload_engine")
 validate_ssl_version = _validator("ssl_version")
-validate_statsd_address = _validator("statsd_host")
 validate_string = _validator("proc_name")
 validate_string_to_addr_list = _validator("forwarded_allow_ips")
 validate_string_to_list = _validator("forwarder_headers")
 validate_user = _validator("user")
+
+
+def validate_statsd_address(value: Any) -> str | tuple[str, int] | None:
+    address: str | None = validate("statsd_host", value)
+    return None if address is None else util.parse_statsd_address(address)
 
 
 def validate_callable(arity: int) -> Callable[[Any], Any]:

@@ -165,20 +165,21 @@ def bytes_to_str(value: str | bytes) -> str:
 
 def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
     """Sends an error page."""
-    page = (
+    text = (
         f"<html>\n  <head>\n    <title>{reason}</title>\n  </head>\n  <body>\n"
         f"    <h1><p>{reason}</p></h1>\n    {html.escape(mesg)}\n  </body>\n</html>\n"
     )
+    page = text.encode("latin-1", "backslashreplace")
     head = (
         f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: text/html\r\n"
         f"Content-Length: {len(page)}\r\n\r\n"
     )
-    sock.sendall((head + page).encode("latin-1", "backslashreplace"))
+    sock.sendall(head.encode("latin-1", "backslashreplace") + page)
 
 
 def make_fail_app(msg: str | bytes) -> Callable[..., Iterable[bytes]]:
     """An application that answers everything with 500 and this text."""
-    body = to_bytestring(msg)
+    body = msg if isinstance(msg, bytes) else msg.encode("utf-8", "backslashreplace")
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]

@@ -122,7 +122,10 @@ def test_worker(name: str) -> None:
 def test_arbiter_constants() -> None:
     assert (Arbiter.WORKER_BOOT_ERROR, Arbiter.APP_LOAD_ERROR) == (3, 4)
     assert Arbiter.SIG_NAMES[signal.SIGHUP] == "hup"
+    assert Arbiter.SIG_NAMES[signal.SIGKILL] == "kill"
     assert signal.SIGTTIN in Arbiter.SIGNALS
+    assert isinstance(Arbiter.SIGNALS, list)
+    assert isinstance(Worker.SIGNALS, list)
 
 
 def test_steering_without_an_arbiter() -> None:
@@ -151,10 +154,30 @@ def test_halt_server() -> None:
         (http_errors.InvalidSchemeHeaders(), "Contradictory scheme headers"),
         (http_errors.LimitRequestHeaders("max buffer headers"), "max buffer headers"),
         (http_errors.ConfigurationProblem("{x}"), "Configuration problem: {x}"),
+        (http_errors.InvalidHeader("X", req=None), "Invalid HTTP Header: 'X'"),
+        (http_errors.InvalidProxyHeader("no"), "Invalid PROXY header: no"),
+        (http_errors.InvalidChunkExtension("bare CR"), "Invalid chunk extension: bare CR"),
     ],
 )
 def test_texts_of_errors(error: Exception, text: str) -> None:
     assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *(("ConfigurationProblem", "info"), ("InvalidRequestLine", "req")),
+        *(("InvalidRequestMethod", "method"), ("ExpectationFailed", "expect")),
+        *(("InvalidHTTPVersion", "version"), ("InvalidHeader", "hdr"), ("ObsoleteFolding", "hdr")),
+        *(("InvalidHeaderName", "hdr"), ("UnsupportedTransferCoding", "hdr")),
+        *(("LimitRequestHeaders", "msg"), ("InvalidProxyLine", "line")),
+        *(("InvalidProxyHeader", "msg"), ("ForbiddenProxyRequest", "host")),
+    ],
+)
+def test_what_errors_carry(name: str, field: str) -> None:
+    error = getattr(http_errors, name)("what")
+    assert getattr(error, field) == "what"
+    assert error.args == ("what",)
 
 
 @pytest.mark.parametrize(
@@ -191,10 +214,10 @@ def test_http() -> None:
 def test_write_error() -> None:
     here, there = socket.socketpair()
     with here, there:
-        util.write_error(here, 400, "Bad Request", "<&>")
+        util.write_error(here, 400, "Bad Request", "<&> \u20ac")
         page = there.recv(4096)
     assert page.startswith(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n")
-    assert b"&lt;&amp;&gt;" in page
+    assert rb"&lt;&amp;&gt; \u20ac" in page
     head, _, body = page.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
 
@@ -204,6 +227,8 @@ def test_make_fail_app() -> None:
     body = util.make_fail_app("why")({}, lambda *args: seen.append(args))
     assert list(body) == [b"why"]
     assert seen[0][0] == "500 Internal Server Error"
+    # A traceback may show whatever there is in an application's file names.
+    assert list(util.make_fail_app("\udcff")({}, lambda *args: None)) == [rb"\udcff"]
 
 
 def test_is_ipv6() -> None:

@@ -15,13 +15,18 @@ class ParseException(Exception):
 
     #: Text of the error; {} stands for the arguments.
     text = "{}"
+    #: The attributes that the arguments are.
+    fields: tuple[str, ...] = ()
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args)
-        self.args = args
+        values = dict(zip(self.fields, args, strict=False)) | named
+        for name in self.fields:
+            setattr(self, name, values.get(name))
 
     def __str__(self) -> str:
-        return self.text.format(*self.args) if self.args else type(self).__name__
+        values = [getattr(self, name) for name in self.fields] or self.args
+        return self.text.format(*values) if values else type(self).__name__
 
 
 class NoMoreData(OSError):
@@ -35,40 +40,49 @@ class NoMoreData(OSError):
 
 class ConfigurationProblem(ParseException):
     code = 500
+    fields = ("info",)
     text = "Configuration problem: {}"
 
 
 class InvalidRequestLine(ParseException):
     code = 400
+    fields = ("req",)
     text = "Invalid HTTP request line: {!r}"
 
 
 class InvalidRequestMethod(ParseException):
+    fields = ("method",)
     text = "Invalid HTTP method: {!r}"
 
 
 class ExpectationFailed(ParseException):
+    fields = ("expect",)
     text = "Unable to comply with expectation: {!r}"
 
 
 class InvalidHTTPVersion(ParseException):
+    fields = ("version",)
     text = "Invalid HTTP Version: {!r}"
 
 
 class InvalidHeader(ParseException):
+    fields = ("hdr", "req")
     text = "Invalid HTTP Header: {!r}"
 
 
 class ObsoleteFolding(ParseException):
+    fields = ("hdr",)
     text = "Obsolete line folding is unacceptable: {!r}"
 
 
 class InvalidHeaderName(ParseException):
+    fields = ("hdr",)
     text = "Invalid HTTP header name: {!r}"
 
 
 class UnsupportedTransferCoding(ParseException):
     code = 501
+    fields = ("hdr",)
     text = "Unsupported transfer coding: {!r}"
 
 
@@ -91,38 +105,39 @@ class ChunkMissingTerminator(OSError):
 
 
 class InvalidChunkExtension(OSError):
-    def __init__(self, chunk_ext: Any) -> None:
+    def __init__(self, reason: Any) -> None:
         super().__init__()
-        self.chunk_ext = chunk_ext
+        self.reason = reason
 
     def __str__(self) -> str:
-        return f"Invalid chunk extension: {self.chunk_ext!r}"
+        return f"Invalid chunk extension: {self.reason}"
 
 
 class LimitRequestLine(ParseException):
+    fields = ("size", "max_size")
     text = "Request Line is too large ({} > {})"
-
-    def __init__(self, size: int, max_size: int) -> None:
-        super().__init__(size, max_size)
-        self.size = size
-        self.max_size = max_size
 
 
 class LimitRequestHeaders(ParseException):
+    fields = ("msg",)
     text = "{}"
 
 
 class InvalidProxyLine(ParseException):
     code = 400
+    fields = ("line",)
     text = "Invalid PROXY line: {!r}"
 
 
 class InvalidProxyHeader(ParseException):
-    text = "Invalid PROXY header: {!r}"
+    code = 400
+    fields = ("msg",)
+    text = "Invalid PROXY header: {}"
 
 
 class ForbiddenProxyRequest(ParseException):
     code = 403
+    fields = ("host",)
     text = "Proxy request from {!r} not allowed"
 
 

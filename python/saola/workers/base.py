@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 class Worker:
     """One worker process."""
 
-    SIGNALS = (
+    SIGNALS = [  # noqa: RUF012 - subclasses add to it
         *(signal.SIGABRT, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM),
         *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD),
-    )
+    ]
 
     def __init__(
         self,
