@@ -21,6 +21,7 @@ from saola.app.base import BaseApplication
 from saola.config import Config
 from saola.errors import AppImportError, ConfigError
 from saola.glogging import Logger
+from saola.pidfile import Pidfile
 from saola.sock import BaseSocket, served
 from saola.workers.base import Worker
 
@@ -91,8 +92,13 @@ class Arbiter:
         return self.cfg.proc_name
 
     @property
-    def pidfile(self) -> str | None:
-        return self.cfg.pidfile
+    def pidfile(self) -> Pidfile | None:
+        """The pid file, to look at; the core keeps it."""
+        if self.cfg.pidfile is None:
+            return None
+        file = Pidfile(self.cfg.pidfile + (".2" if self.master_pid else ""))
+        file.pid = self.pid
+        return file
 
     @property
     def num_workers(self) -> int:

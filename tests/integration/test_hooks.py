@@ -116,6 +116,15 @@ def child_exit(server, worker):
     assert left == {"left": False, "booted": False, "age": 1}
 
 
+def test_the_pid_file_of_the_server(serve: Serve) -> None:
+    config = NOTES + (
+        "pidfile = 'name'\n"
+        "def when_ready(server): note(name=server.pidfile.fname, pid=server.pidfile.pid)\n"
+    )
+    server = serve(config=config)
+    assert notes(server, 1) == [{"name": "name", "pid": server.pid}]
+
+
 def test_request_and_response(serve: Serve) -> None:
     config = (
         NOTES
