@@ -332,7 +332,7 @@ class Load:
         """Connections now."""
         return int(PROGRESS.unpack(self.progress[:])[2])
 
-    def wait(self, answered: int = 0, failed: int = 0, deadline: float = 20.0) -> None:
+    def wait(self, answered: int = 0, failed: int = 0, deadline: float = 60.0) -> None:
         """Waits for so many more requests to be answered, and to have failed."""
         goal = self.answered + answered, self.failed + failed
 

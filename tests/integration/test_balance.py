@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -140,7 +141,7 @@ FAST, SLOW = "/", f"/{SLOW_MS}"
 def measure(server: Server, rate: float, seconds: float, seed: int) -> Result:
     paths = {FAST: 95.0, SLOW: 5.0}
     with Load(server.address, connections=64, rate=rate, paths=paths, seed=seed) as load:
-        load.wait(answered=int(rate * seconds), deadline=3 * seconds + 20)
+        load.wait(answered=int(rate * seconds), deadline=3 * seconds + 60)
         return load.stop().check(at_least=int(rate * seconds))
 
 
@@ -171,7 +172,8 @@ def test_fast_requests_do_not_wait_behind_slow_ones(serve: Serve, rate: int, see
     server = start(serve)
     runs: list[Result] = []
     wrong = ""
-    for _ in range(5):
+    until = time.monotonic() + 120
+    while len(runs) < 5 and time.monotonic() < until:
         runs.append(measure(server, rate, 5.0, seed))
         wrong = tail(runs[-1], 0.02) if is_calm(runs[-1]) else "the machine stalls all the time"
         if not wrong:
