@@ -121,15 +121,18 @@ is_halt(struct arbiter *a, int *ret_code)
     PyObject *exception = py_raised_take();
     PyObject *code = PyObject_GetAttrString(exception, "exit_status");
     PyObject *reason = code ? PyObject_GetAttrString(exception, "reason") : NULL;
-    const char *text = reason && PyUnicode_Check(reason) ? PyUnicode_AsUTF8(reason) : NULL;
-    bool halt = text && PyLong_Check(code);
+    PyObject *text = reason && PyUnicode_Check(reason)
+                         ? PyUnicode_AsEncodedString(reason, "utf-8", "backslashreplace")
+                         : NULL;
+    bool halt = (text || reason == Py_None) && PyLong_Check(code);
 
     if (halt) {
         *ret_code = (int)(PyLong_AsLong(code) & 0xff);
         free(a->reason);
-        a->reason = mem_strdup(text);
+        a->reason = text ? mem_strdup(PyBytes_AS_STRING(text)) : NULL;
     }
     PyErr_Clear();
+    Py_XDECREF(text);
     Py_XDECREF(reason);
     Py_XDECREF(code);
     py_raised_put(exception);

@@ -92,12 +92,13 @@ static PyObject *
 steer_halt(PyObject *module, PyObject *args)
 {
     struct arbiter *a = running(module);
-    const char *reason = NULL;
+    PyObject *reason = NULL;
     int status = 0;
-    if (!a || !PyArg_ParseTuple(args, "iz:arbiter_halt", &status, &reason)) {
+    if (!a || !PyArg_ParseTuple(args, "iO&:arbiter_halt", &status, py_text_convert, &reason)) {
         return NULL;
     }
-    arbiter_stop(a, SIGTERM, status, reason);
+    arbiter_stop(a, SIGTERM, status, py_text_or_null(reason));
+    Py_XDECREF(reason);
     Py_RETURN_NONE;
 }
 

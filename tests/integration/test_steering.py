@@ -115,6 +115,9 @@ def handle_usr1(self):
     [
         ("def handle_usr1(self): raise HaltServer('enough', 7)", 7, "Reason: enough"),
         ("def handle_usr1(self): raise HaltServer('all done', 0)", 0, "Reason: all done"),
+        ("def handle_usr1(self): raise HaltServer('\\udcff', 7)", 7, r"Reason: \\udcff"),
+        ("def handle_usr1(self): raise HaltServer(None, 7)", 7, "Shutting down: Master"),
+        ("def handle_usr1(self): self.halt('\\udcff', 7)", 7, "Reason: "),
         ("def handle_usr1(self): self.halt('no more', 9)", 9, "Reason: no more"),
         ("def handle_usr1(self): raise StopIteration", 0, "Shutting down: Master"),
         ("def handle_usr1(self): self.stop(graceful=False)", 0, "Shutting down: Master"),
