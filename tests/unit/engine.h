@@ -42,7 +42,7 @@ engine_open(struct loop *loop, struct http_server *server, struct inline_executo
     struct http_settings settings = {
         .server_token = SPAN("saola"),
         .spool_max_bytes = 1 << 20,
-        .keepalive_ns = 2 * NS_PER_SEC,
+        .keepalive_ns = 60 * NS_PER_SEC, /* no test is that slow, on whatever machine */
         .max_connections = 4,
         .accept_batch = 1,
     };
@@ -50,6 +50,7 @@ engine_open(struct loop *loop, struct http_server *server, struct inline_executo
     h1_policy_prepare(&settings.policy);
     struct http_handler handler = {&executor->executor, engine_submit, engine_wait};
     assert_int_equal(loop_init(loop), 0);
+    loop->timeouts[TIMEOUT_LINGER].duration_ns = settings.keepalive_ns;
     assert_int_equal(http_server_init(server, loop, &settings, &handler, metrics), 0);
     inline_executor_init(executor, server, application);
     assert_int_equal(executor->executor.ops->start(&executor->executor), 0);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/macros.h"
 #include "log/log.h"
 #include "log/quote.h"
@@ -602,11 +603,15 @@ test_full_disk(void **state)
     }
     assert_int_equal(log_open(place->moved), 0);
     assert_int_equal(access_log_open(&place->log, "/dev/full", place->format, false), 0);
+    int64_t begin_ns = clock_mono_ns();
     for (int i = 0; i < 5; i++) {
         add(place, 200, SPAN("one"));
         access_log_flush(&place->log);
     }
     log_close();
+    if (clock_mono_ns() - begin_ns >= NS_PER_SEC) {
+        skip(); /* the machine has stalled */
+    }
     const char *text = contents(place->moved);
     const char *first = strstr(text, "[WARNING] 1 access log lines were lost: No space left");
     assert_non_null(first);

@@ -60,6 +60,7 @@ test_notify_path(void **state)
     (void)state;
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/saola-notify-%d", (int)getpid());
+    unlink(un.sun_path); /* of a run that was killed */
     check_notify(&un, sizeof(un), un.sun_path);
     unlink(un.sun_path);
     assert_int_equal(systemd_notify("READY=1\n"), -ENOENT);
