@@ -353,7 +353,11 @@ class Connection:
 
     def readable(self, seconds: float) -> bool:
         """Whether anything, the end included, arrives within that time."""
-        return bool(self.buffer or select.select([self.sock], [], [], seconds)[0])
+        if self.buffer:
+            return True
+        poll = select.poll()  # unlike select() also for descriptors above 1023
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
 
     def read_to_end(self) -> bytes:
         while self.fill():

@@ -93,11 +93,11 @@ class Launcher:
 
     def finish(self) -> None:
         """Ends all servers, whatever one of them has left; the first complaint is the result."""
-        complaints: list[AssertionError] = []
+        complaints: list[Exception] = []
         for server in self.servers:
             try:
                 server.finish()
-            except AssertionError as error:
+            except Exception as error:
                 complaints.append(error)
         if complaints:
             raise complaints[0]

@@ -41,9 +41,13 @@ PATIENT = ["--keep-alive", "60"]
 # What would configure the server behind a test's back.
 FOREIGN_ENVIRONMENT = {
     *("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "PORT", "FORWARDED_ALLOW_IPS", "SENDFILE"),
-    *("LISTEN_PID", "LISTEN_FDS", "NOTIFY_SOCKET", "SCRIPT_NAME", "XDG_RUNTIME_DIR"),
-    *("GUNICORN_PID", "GUNICORN_FD", "SAOLA_CMD_ARGS"),
+    *("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"),
+    *("WATCHDOG_PID", "WATCHDOG_USEC", "SCRIPT_NAME", "XDG_RUNTIME_DIR"),
+    *("GUNICORN_PID", "GUNICORN_FD", "DJANGO_SETTINGS_MODULE", "COLUMNS", "PWD"),
 }
+FOREIGN_PREFIX = "SAOLA_"
+
+START_DEADLINE = 60.0  # seconds for the imports of an application, under a sanitizer too
 
 RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[(\d+)\] \[([A-Z]+)\] (.*)$")
 ALARM = re.compile(
@@ -93,7 +97,11 @@ class Finished:
 
 
 def environment(tmp: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
-    env = {key: value for key, value in os.environ.items() if key not in FOREIGN_ENVIRONMENT}
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in FOREIGN_ENVIRONMENT and not key.startswith(FOREIGN_PREFIX)
+    }
     path = [str(APPS), *filter(None, [env.get("PYTHONPATH")])]
     for name in ("tmpdir", "home"):
         (tmp / name).mkdir(exist_ok=True)
@@ -134,10 +142,26 @@ def run(
         kill_session(process.pid)
         stdout, stderr = process.communicate()
         raise ServerError(f"still running after {timeout} s; its log:\n{stderr}") from None
-    left = [each.pid for each in processes() if each.session == process.pid]
-    kill_session(process.pid)
-    assert not left, f"left processes {left}; log:\n{stderr}"
+    try:
+        wait_session_over(process.pid)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; log:\n{stderr}") from None
+    finally:
+        kill_session(process.pid)
     return Finished(process.returncode, stdout, stderr)
+
+
+def wait_session_over(session: int) -> None:
+    """Until nothing is left of a server; what was killed needs its moment to be gone."""
+
+    def left() -> list[str]:
+        return [
+            f"{each.pid} {command_line(each.pid)}"
+            for each in processes()
+            if each.session == session and each.pid != session
+        ]
+
+    poll(lambda: not left(), lambda: f"no process left; there is {left()}")
 
 
 def kill_session(session: int) -> None:
@@ -329,12 +353,12 @@ class Server:
         if ready == "booted":
             self.wait_log(r"Booting worker with pid: \d+", self.workers_expected)
             return
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + START_DEADLINE
         while not self.probe(ready):
             self.require_running("at its start")
             if time.monotonic() > end:
                 raise ServerError(
-                    f"not ready after {DEADLINE} s: {shlex.join(self.command)}\n{self.tail()}"
+                    f"not ready after {START_DEADLINE} s: {shlex.join(self.command)}\n{self.tail()}"
                 )
             time.sleep(0.01)
         if ready == "answer":
@@ -451,17 +475,29 @@ class Server:
 
     def check_descriptors(self) -> None:
         def leaks() -> dict[int, Counter[str]]:
-            found = {pid: descriptors(pid) - base for pid, base in self.baseline.items()}
+            # A number that is not a worker's any more may be that of something else by now.
+            known = [pid for pid in self.workers() if pid in self.baseline]
+            found = {pid: descriptors(pid) - self.baseline[pid] for pid in known}
             return {pid: more for pid, more in found.items() if more}
 
         poll(lambda: not leaks(), lambda: f"closed what a test has opened: {leaks()}")
 
     def check_log(self) -> None:
-        log = self.log
-        records = parse_log(log[self.checked :])
-        self.checked = len(log)
-        bad = [each.text for each in records if self.is_bad(each)]
-        assert not bad, "unexpected in the log:\n" + "\n".join(bad)
+        begin = self.checked
+
+        def bad() -> list[str]:
+            log = self.log
+            # What is not a whole line yet is for the next time, unless there is none.
+            self.checked = len(log) if self.reaped else max(begin, log.rfind("\n") + 1)
+            records = parse_log(log[begin : self.checked])
+            return [each.text for each in records if self.is_bad(each)]
+
+        found = bad()
+        end = time.monotonic() + 1.0
+        while found and time.monotonic() < end:  # what makes it allowed may still be written
+            time.sleep(0.02)
+            found = bad()
+        assert not found, "unexpected in the log:\n" + "\n".join(found)
 
     def is_bad(self, record: Record) -> bool:
         if record.level not in ("ERROR", "CRITICAL") and not ALARM.search(record.text):
@@ -478,7 +514,8 @@ class Server:
         return code
 
     def terminate(self, sig: signal.Signals = signal.SIGTERM, timeout: float = DEADLINE) -> int:
-        self.kill(sig)
+        if self.popen.poll() is None:  # else the test has ended it, and its exit code tells
+            self.kill(sig)
         return self.wait(timeout)
 
     def finish(self) -> None:
@@ -493,21 +530,11 @@ class Server:
             if not self.reaped:
                 code = self.terminate()
                 assert code == 0, f"exit code {code} after SIGTERM"
-            poll(
-                lambda: not self.left_processes(),
-                lambda: f"no process left; there is {self.left_processes()}",
-            )
+            wait_session_over(self.pid)
             self.check_log()
             self.check_files()
         finally:
             self.destroy()
-
-    def left_processes(self) -> list[str]:
-        return [
-            f"{each.pid} {command_line(each.pid)}"
-            for each in processes()
-            if each.session == self.pid and each.pid != self.pid
-        ]
 
     def check_files(self) -> None:
         left = sorted(str(path) for path in (self.tmp / "tmpdir").rglob("*"))

@@ -35,7 +35,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "integration"))
 from client import Connection
 from load import Failure, Load, Result
 from procs import alive, children, descriptors, poll, processes, served
-from server import Server
+from server import Server, wait_session_over
 
 WORKERS = 3
 WORKERS_MAX = 5
@@ -401,7 +401,7 @@ def end(chaos: Chaos) -> None:
     os.kill(chaos.arbiter, signal.SIGTERM)
     poll(lambda: chaos.gone(chaos.arbiter), "the arbiter has gone")
     server.wait()
-    poll(lambda: not server.left_processes(), lambda: f"left {server.left_processes()}")
+    wait_session_over(server.pid)
     server.allow(*EXPECTED_IN_LOG)
     server.check_log()
     server.check_files()
