@@ -270,7 +270,7 @@ def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
     flag = tmp_path / "hang"
     pidfile = tmp_path / "its pid"
     server = serve(
-        *("dying:app", "--pid", str(pidfile)),
+        *("dying:app", "--pid", str(pidfile), "--timeout", "300"),
         config=SAYS_WHEN_READY,
         env={"HANG_AT_IMPORT": str(flag)},
         workers=3,
@@ -325,7 +325,7 @@ def test_stacks_of_a_running_server(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_stacks_while_the_server_stops(serve: Serve, tmp_path: Path) -> None:
-    server = serve("dying:app")
+    server = serve("dying:app", "--graceful-timeout", "300")
     held = hold(server, tmp_path / "release")
     server.kill(signal.SIGTERM)
     server.wait_log("Handling signal: term")
