@@ -34,6 +34,7 @@ struct entry {
 };
 
 static int queue[2] = {-1, -1};
+static pid_t owner; /* of the queue */
 static struct sigaction previous[ARRAY_LEN(handled)];
 static struct sigaction previous_stacks;
 static struct signals_sender last_sender;
@@ -44,11 +45,27 @@ signals_stacks(void)
     return SIGRTMIN + STACKS_OFFSET;
 }
 
+/* In a process that a hook has forked: it has the handler and the pipe of the arbiter, but is none.
+ * The signal comes again when the handler has returned. */
+static void
+behave_by_default(int signal_number)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+    (void)!kill(getpid(), signal_number);
+}
+
 static void
 enqueue(int signal_number, siginfo_t *info, void *context)
 {
     (void)context;
     int saved = errno;
+    if (getpid() != owner) {
+        behave_by_default(signal_number);
+        errno = saved;
+        return;
+    }
     bool queued = info->si_code == SI_QUEUE;
     bool sent = queued || info->si_code == SI_USER || info->si_code == SI_TKILL;
     struct entry entry = {
@@ -68,6 +85,7 @@ signals_start(void)
     if (rc < 0) {
         return rc;
     }
+    owner = getpid();
     struct sigaction action = {.sa_sigaction = enqueue, .sa_flags = SA_RESTART | SA_SIGINFO};
     /* No handler within a handler: of two signals that wait, the one that the kernel delivers first
      * would come second. */

@@ -5,8 +5,8 @@
  * came. signals_stacks() is among them.
  *
  * One queue per process (a handler has nothing to find it by but a global). Main thread only. A
- * forked child calls signals_reset() before anything else: until then its signals, which are
- * blocked over the fork, would go into its parent's pipe.
+ * forked child calls signals_reset() before anything else. In one that does not, because it is a
+ * hook's, signals have their default effect, unless it installs handlers of its own.
  */
 #ifndef SAOLA_PROC_SIGNALS_H
 #define SAOLA_PROC_SIGNALS_H

@@ -37,7 +37,7 @@ worker_start_ready(const struct worker_start *start)
 }
 
 static struct worker_start *
-start_new(struct arbiter *a, const struct child *child)
+start_new(struct arbiter *a, const struct child *child, pid_t arbiter_pid)
 {
     struct worker_start *start = mem_zalloc(sizeof(*start));
     *start = (struct worker_start){
@@ -50,7 +50,7 @@ start_new(struct arbiter *a, const struct child *child)
         .parent_fd = a->alive_fds[0],
         .notify_fd = a->notify_fds[1],
         .stacks_fd = child->stacks.fd,
-        .arbiter_pid = getppid(),
+        .arbiter_pid = arbiter_pid,
     };
     return start;
 }
@@ -66,9 +66,9 @@ close_stacks_of_others(const struct arbiter *a)
 
 /* The life of the new process, until the host takes over. Signals are still blocked. */
 static NORETURN void
-become_worker(struct arbiter *a, struct child *child, const sigset_t *mask)
+become_worker(struct arbiter *a, struct child *child, pid_t arbiter_pid, const sigset_t *mask)
 {
-    struct worker_start *start = start_new(a, child);
+    struct worker_start *start = start_new(a, child, arbiter_pid);
     worker_signals_begin(start);
     signals_reset(mask);
     worker_signals_watch();
@@ -146,11 +146,12 @@ spawn_worker(struct arbiter *a, int64_t now_ns)
         spawn_forget(a, child);
         return rc;
     }
+    pid_t arbiter_pid = getpid(); /* the child's parent may be another one soon */
     signals_block(&mask);
     pid_t pid = a->host->fork(a->context);
     int err = errno;
     if (pid == 0) {
-        become_worker(a, child, &mask);
+        become_worker(a, child, arbiter_pid, &mask);
     }
     signals_unblock(&mask);
     if (pid < 0) {

@@ -31,6 +31,7 @@ enum {
     GIVE_UP_PAUSE_US = 2000,
 };
 
+static const int64_t PARENT_LOOK_NS = NS_PER_SEC;
 static const int64_t RESPONSE_SPOOL_MAX_BYTES = INT64_C(1) << 30;
 
 static struct worker *
@@ -412,6 +413,17 @@ worker_wait(struct worker *worker)
     return n;
 }
 
+/* The pipe says at once when the arbiter is dead; but a process that a hook has forked in the
+ * arbiter holds the other end too, and may live for long. */
+static void
+look_for_parent(struct worker *worker, int64_t now_ns)
+{
+    worker->parent_seen_ns = now_ns;
+    if (worker->drain_deadline_ns == 0 && getppid() != worker->start->arbiter_pid) {
+        atomic_store(&worker->orphaned, true);
+    }
+}
+
 /* Lock held. */
 static bool
 drained(struct worker *worker)
@@ -435,6 +447,9 @@ worker_turn(struct worker *worker)
     loop_lock(loop);
     loop_turn(loop);
     slot_heartbeat(slot, loop->clock.mono_ns);
+    if (UNLIKELY(loop->clock.mono_ns - worker->parent_seen_ns >= PARENT_LOOK_NS)) {
+        look_for_parent(worker, loop->clock.mono_ns);
+    }
     loop_unlock(loop);
     bool more = worker->executor.executor.ops->turn(&worker->executor.executor);
     slot_request_end(slot);

@@ -38,7 +38,8 @@ struct worker {
     struct access_log *access_log; /* not owned; may be off */
     struct siblings siblings;
     struct exchange exchange;
-    struct watch parent; /* readable when the arbiter is dead */
+    struct watch parent;    /* readable when the arbiter is dead */
+    int64_t parent_seen_ns; /* monotonic: that the arbiter is the parent */
     struct network_list trusted;
     struct span *forwarder_headers; /* owned, as scheme_headers */
     struct h1_scheme_header *scheme_headers;

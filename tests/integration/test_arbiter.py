@@ -326,6 +326,48 @@ def test_death_of_the_arbiter_is_noticed_while_the_application_runs(
     poll(lambda: not alive(worker), "the worker gone")
 
 
+FORKS = """
+import os, time
+def when_ready(server):
+    if os.fork() == 0:
+        with open("forking", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename("forking", "forked")
+        time.sleep(300)
+        os._exit(0)
+"""
+
+
+def forked(server: Server) -> int:
+    path = server.tmp / "forked"
+    poll(path.exists, "a process that the hook has forked")
+    return int(path.read_text())
+
+
+@pytest.mark.saola_only
+def test_a_process_that_a_hook_has_forked_is_not_the_arbiter(serve: Serve) -> None:
+    """Its signals are its own."""
+    server = serve(config=FORKS, ready="listening")
+    other = forked(server)
+    server.kill(signal.SIGTERM, other)
+    poll(lambda: not alive(other), "its end")
+    assert server.connect().request("/").status == 200
+    assert "Handling signal: term" not in server.log
+
+
+@pytest.mark.saola_only
+def test_death_of_the_arbiter_is_noticed_while_a_process_of_its_hooks_lives(serve: Serve) -> None:
+    server = serve(config=FORKS, ready="listening")
+    other = forked(server)
+    assert server.connect().request("/").status == 200
+    (worker,) = {*server.wait_workers(2)} - {other}
+    server.kill(signal.SIGKILL)
+    server.wait()
+    poll(lambda: not alive(worker), "the worker gone")
+    assert alive(other)
+    server.kill(signal.SIGKILL, other)
+
+
 # --- boot failures
 
 APP_ERRORS = [

@@ -63,6 +63,31 @@ test_senders_come_with_them(void **state)
     assert_string_equal(signals_short_name(signals_stacks()), "stacks");
 }
 
+/* As a hook may: it is not the arbiter, and the arbiter's signals are none of its business. */
+static void
+test_a_forked_process_has_no_part_in_it(void **state)
+{
+    (void)state;
+    int status = 0;
+    assert_true(signals_start() >= 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        kill(getpid(), SIGCHLD); /* ignored by default */
+        kill(getpid(), SIGTERM);
+        for (;;) {
+            pause();
+        }
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    for (int number = signals_next(); number > 0; number = signals_next()) {
+        assert_int_equal(number, SIGCHLD);
+        assert_int_not_equal(signals_sender()->pid, pid);
+    }
+    signals_stop();
+}
+
 /* Pending together, they are delivered lowest number first. */
 static void
 test_pending_signals_come_out_in_order(void **state)
@@ -145,6 +170,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signals_come_out_in_order),
         cmocka_unit_test(test_senders_come_with_them),
+        cmocka_unit_test(test_a_forked_process_has_no_part_in_it),
         cmocka_unit_test(test_pending_signals_come_out_in_order),
         cmocka_unit_test(test_stop_restores),
         cmocka_unit_test(test_a_child_has_defaults),
