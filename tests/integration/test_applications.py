@@ -99,7 +99,7 @@ class Browser:
         )
 
     def get(self, path: str) -> str:
-        with self.opener.open(self.base + path, timeout=20) as response:
+        with self.opener.open(self.base + path, timeout=60) as response:
             text: str = response.read().decode()
             return text
 
@@ -107,7 +107,7 @@ class Browser:
         (token,) = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(path))[:1]
         data = urllib.parse.urlencode(fields | {"csrfmiddlewaretoken": token}).encode()
         request = urllib.request.Request(self.base + path, data, {"Referer": self.base + path})
-        with self.opener.open(request, timeout=20) as response:
+        with self.opener.open(request, timeout=60) as response:
             text: str = response.read().decode()
             return text
 
