@@ -48,6 +48,7 @@ class Spread:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.own: dict[int, int] = {}
 
         def settled() -> bool:
             if any(map(served, server.addresses)):

@@ -15,7 +15,7 @@ from client import Connection, build_request
 from conftest import Serve
 from load import Load
 from procs import alive, descriptors, poll, stop
-from server import Server
+from server import PATIENT, Server
 
 pytestmark = pytest.mark.saola_only
 
@@ -251,7 +251,8 @@ def post_fork(server, worker):
 def test_a_worker_that_dies_with_mail(serve: Serve, successor: str) -> None:
     """It does not read what it is given. When it dies, that goes to whoever serves, or waits for
     the next worker."""
-    server = serve("basic:app", "--keep-alive", "30", config=HOLD, workers=2)
+    # No timeout: the one that is stopped does not live either.
+    server = serve("basic:app", *PATIENT, "--timeout", "0", config=HOLD, workers=2)
     server.allow(KILLED)
     giver, dying = ready_workers(server, 2)
     connections = connections_of(server, giver, 4)
