@@ -183,7 +183,7 @@ look_at(struct arbiter *a, struct child *child, int64_t now_ns)
     if (state == SLOT_RETIRING) {
         child->wants_to_go = true;
     }
-    if (!child->leaving && (state == SLOT_DRAINING || state == SLOT_EXITING)) {
+    if (!child->leaving && state == SLOT_DRAINING) {
         if (!child->ready && a->phase == ARBITER_RUNNING) {
             note_boot_failure(a, child, true, now_ns); /* told to go, but not by the arbiter */
         }

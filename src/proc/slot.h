@@ -27,16 +27,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Life of a worker: X(name, text). IDLE and BUSY alternate; either may be skipped. */
-#define SLOT_STATES(X)                                                       \
-    X(EMPTY, "empty")       /* no process; written by the arbiter */         \
-    X(BOOTING, "booting")   /* forked, application not loaded */             \
-    X(READY, "ready")       /* loaded, post_worker_init has returned */      \
-    X(IDLE, "idle")         /* waits for requests */                         \
-    X(BUSY, "busy")         /* runs the application */                       \
-    X(RETIRING, "retiring") /* serves, and asks for a successor */           \
-    X(DRAINING, "draining") /* takes no new connections, finishes what is */ \
-    X(EXITING, "exiting")   /* has left its loop */
+/* Life of a worker: X(name, text). RETIRING may be skipped, and the end may come at any time. */
+#define SLOT_STATES(X)                                                  \
+    X(EMPTY, "empty")       /* no process; written by the arbiter */    \
+    X(BOOTING, "booting")   /* forked, application not loaded */        \
+    X(READY, "ready")       /* loaded, post_worker_init has returned */ \
+    X(RETIRING, "retiring") /* serves, and asks for a successor */      \
+    X(DRAINING, "draining") /* takes no new connections, finishes what is */
 
 enum slot_state {
 #define SLOT_STATE_ENUM(name, text) SLOT_##name,
@@ -196,15 +193,14 @@ static inline bool
 slot_serves(const struct slot *slot)
 {
     enum slot_state state = slot_state(slot);
-    return state >= SLOT_READY && state <= SLOT_RETIRING && !slot_is_ending(slot);
+    return (state == SLOT_READY || state == SLOT_RETIRING) && !slot_is_ending(slot);
 }
 
 /* ... and it will go on doing so. */
 static inline bool
 slot_goes_on(const struct slot *slot)
 {
-    enum slot_state state = slot_state(slot);
-    return state >= SLOT_READY && state <= SLOT_BUSY && !slot_is_ending(slot);
+    return slot_state(slot) == SLOT_READY && !slot_is_ending(slot);
 }
 
 /* Messages in its mailbox, as far as that is known. */

@@ -70,7 +70,7 @@ stacks_answer_add(struct arbiter *a, const struct child *child, const char *text
     char request[OBITUARY_REQUEST_BYTES];
     bool busy = obituary_describe_request(child, request, sizeof(request)) != NULL;
     enum slot_state state = slot_state(child->slot);
-    bool waits = !busy && (state == SLOT_READY || state == SLOT_IDLE);
+    bool waits = !busy && state == SLOT_READY;
     /* A full buffer: the rest is missing. */
     (void)!buf_printf(out, "Worker (pid:%d) is %s%s%s\n%s%s%s\n", (int)child->pid,
                       busy    ? "busy: "

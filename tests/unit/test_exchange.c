@@ -74,7 +74,7 @@ test_time_is_offered_while_a_worker_sleeps(void **state)
     assert_int_equal(atomic_load(&self->offer), SLOT_OFFERS_TIME);
     exchange_wake(&f->exchange);
     assert_int_equal(atomic_load(&self->offer), SLOT_OFFERS_NOTHING);
-    static const enum slot_state NOT[] = {SLOT_RETIRING, SLOT_DRAINING, SLOT_EXITING};
+    static const enum slot_state NOT[] = {SLOT_RETIRING, SLOT_DRAINING};
     for (size_t i = 0; i < ARRAY_LEN(NOT); i++) {
         slot_set_state(self, NOT[i]);
         exchange_rest(&f->exchange);

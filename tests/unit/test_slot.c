@@ -60,7 +60,7 @@ test_a_child_writes_and_the_parent_reads(void **state)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        slot_set_state(slot, SLOT_BUSY);
+        slot_set_state(slot, SLOT_RETIRING);
         slot_heartbeat(slot, 42);
         metric_add(&slot->metrics.open_connections, 2);
         metric_subtract(&slot->metrics.open_connections, 1);
@@ -69,7 +69,7 @@ test_a_child_writes_and_the_parent_reads(void **state)
         _exit(0);
     }
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(slot_state(slot), SLOT_BUSY);
+    assert_int_equal(slot_state(slot), SLOT_RETIRING);
     assert_int_equal(slot_last_heartbeat(slot), 42);
     assert_int_equal(metric_read(&slot->metrics.open_connections), 1);
     assert_string_equal(slot->panic, "oh");
