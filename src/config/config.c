@@ -125,7 +125,7 @@ config_lookup(const char *name)
     return -ENOENT;
 }
 
-/* --- assignment --------------------------------------------------------------------------- */
+/* --- assignment --- */
 
 static bool
 needs_text(const struct setting *setting, const struct setting_value *value)
@@ -195,7 +195,7 @@ config_set_environment(struct config *cfg, char **ret_error)
     return 0;
 }
 
-/* --- reading ------------------------------------------------------------------------------ */
+/* --- reading --- */
 
 static void
 add_list(struct buf *text, const struct config_list *list)
@@ -274,7 +274,7 @@ config_render(const struct config *cfg, enum setting_id id)
     return text_take(&text);
 }
 
-/* --- origins ------------------------------------------------------------------------------ */
+/* --- origins --- */
 
 static const char *
 long_flag(const struct setting *setting, size_t *ret_length)

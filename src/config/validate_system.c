@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- users and groups --------------------------------------------------------------------- */
+/* --- users and groups --- */
 
 enum { NAME_BUFFER_BYTES = 64 * 1024 }; /* for the members of a large group */
 
@@ -111,7 +111,7 @@ check_group(const struct config_value *value, struct setting_value *ret, char **
     return check_id(value, ret, ret_error, &kind);
 }
 
-/* --- files and directories ---------------------------------------------------------------- */
+/* --- files and directories --- */
 
 /* The current directory by the name the shell knows it by, symbolic links kept. */
 static char *
@@ -224,7 +224,7 @@ check_sendfile(const struct config_value *value, struct setting_value *ret, char
     return 0;
 }
 
-/* --- addresses ---------------------------------------------------------------------------- */
+/* --- addresses --- */
 
 enum { ADDRESS_BYTES_MAX = 16 };
 

@@ -50,7 +50,6 @@ take_authority(struct span *rest, struct uri_parts *parts)
         n++;
     }
     parts->authority = take(rest, n);
-    parts->has_authority = true;
 }
 
 /* Cuts *rest before the first `separator` and returns what follows it. */

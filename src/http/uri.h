@@ -18,7 +18,6 @@ struct uri_parts {
     struct span path;      /* not decoded; may be empty */
     struct span query;     /* without the question mark */
     struct span fragment;  /* without the number sign */
-    bool has_authority;    /* "//" was there, whatever follows */
 };
 
 /* Splits any form of request target. A leading "//" belongs to the path (RFC 9112 section 3.2.1:

@@ -15,7 +15,7 @@
 
 enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
 
-/* --- opening ------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static int
 open_socket(struct remote *remote, int type)
@@ -108,7 +108,7 @@ remote_close(struct remote *remote)
     pthread_mutex_destroy(&remote->lock);
 }
 
-/* --- datagrams ----------------------------------------------------------------------------- */
+/* --- datagrams --- */
 
 static void
 count_lost(struct remote *remote, uint64_t n)
@@ -147,7 +147,7 @@ remote_send_batch(struct remote *remote, const struct span *messages, size_t n)
     }
 }
 
-/* --- a stream, with its lock --------------------------------------------------------------- */
+/* --- a stream, with its lock --- */
 
 /* What waits is dropped: a new connection has to begin with a whole message. */
 static void

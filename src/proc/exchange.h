@@ -4,7 +4,7 @@
  *
  * - A connection that is new, and for once has nothing to do, goes to the worker that has the
  *   fewest if that makes a difference: keep-alive connections spread evenly. Not when it is
- * accepted: one that carries a single request is not worth the trouble.
+ *   accepted: one that carries a single request is not worth the trouble.
  * - A complete request that waits behind another goes to a worker that has nothing to do. A worker
  *   that is about to sleep says so in its slot (`offer`), and whoever has a request too many claims
  *   it. If nobody offers, the request stays, and the slot says since when (`waiting_since_ns`): the
@@ -48,20 +48,9 @@ void exchange_place(struct exchange *exchange, struct conn *conn);
  * can. True: requests are left; to be called again soon, and as soon as a nudge has come. */
 bool exchange_spread(struct exchange *exchange);
 
-/* Main thread: it is about to wait for events, having nothing to do. */
-static inline void exchange_rest(struct exchange *exchange);
-
-/* Main thread: it has waited. */
-static inline void
-exchange_wake(struct exchange *exchange)
-{
-    if (exchange->self) {
-        atomic_store_explicit(&exchange->self->offer, SLOT_OFFERS_NOTHING, memory_order_relaxed);
-    }
-}
-
 void exchange_ask(struct exchange *exchange); /* the slow half of exchange_rest() */
 
+/* Main thread: it is about to wait for events, having nothing to do. */
 static inline void
 exchange_rest(struct exchange *exchange)
 {
@@ -73,6 +62,15 @@ exchange_rest(struct exchange *exchange)
     atomic_store(&self->offer, SLOT_OFFERS_TIME);
     if (UNLIKELY(atomic_load(&exchange->common->any_waiting) != 0)) {
         exchange_ask(exchange);
+    }
+}
+
+/* Main thread: it has waited. */
+static inline void
+exchange_wake(struct exchange *exchange)
+{
+    if (exchange->self) {
+        atomic_store_explicit(&exchange->self->offer, SLOT_OFFERS_NOTHING, memory_order_relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file with the arbiter's process id. It appears complete (a temporary file, renamed) and goes
- * away with the process that made it: a file that holds another pid is left alone.
+ * The file with the arbiter's process id. It appears complete (a temporary file gets its name) and
+ * goes away with the process that made it: a file that holds another pid is left alone.
  *
  * Errors: negative errno, with a text for the user in *ret_error, to be released with free().
  */

@@ -5,7 +5,7 @@
  * promoted. Part of the arbiter.
  *
  * The two find each other by Gunicorn's variables GUNICORN_PID (the first one's pid) and
- * GUNICORN_FD (the listeners).
+ * GUNICORN_FD (the listeners); what Gunicorn does not know of is in variables of Saola's own.
  */
 #ifndef SAOLA_PROC_REEXEC_H
 #define SAOLA_PROC_REEXEC_H
@@ -22,8 +22,7 @@ void reexec_fini(struct arbiter *arbiter);
 /* Removes from the environment what was meant for this process alone, systemd's variables too. */
 void reexec_clean_env(struct arbiter *arbiter);
 
-/* Forks and executes. Negative errno; -ECANCELED never: a failing hook ends the new process only.
- */
+/* Forks and executes. 0, also if that fails: the log says so, and this arbiter goes on. */
 int reexec_start(struct arbiter *arbiter) NODISCARD;
 
 /* Promotes this arbiter once the first one is gone. */

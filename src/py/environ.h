@@ -20,7 +20,6 @@ enum {
     ENVIRON_METHODS = 10,    /* enum http_method */
     ENVIRON_NAMES = 256,     /* header names remembered; a power of two */
     ENVIRON_NAME_BYTES = 55, /* longest name remembered */
-    ENVIRON_TEXT_BYTES = 15, /* longest peer address remembered: all of IPv4 */
 };
 
 /* Keys of an environ that every request sets or that the templates have. */

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SAOLA_PY_MODULE_H
-#define SAOLA_PY_MODULE_H
-
 /*
  * The extension module saola._core: its state and how to find it.
  *
@@ -9,6 +6,8 @@
  * belongs to the module object; there are no static Python objects. All functions here need
  * the GIL.
  */
+#ifndef SAOLA_PY_MODULE_H
+#define SAOLA_PY_MODULE_H
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -27,7 +27,7 @@ static const char *const source_names[] = {
     [CONFIG_CMD_ARGS_ENV] = "cmd_args_env", [CONFIG_COMMAND_LINE] = "command_line",
 };
 
-/* --- errors ------------------------------------------------------------------------------- */
+/* --- errors --- */
 
 /* Raises what `error` of config_set() stands for; takes `text`. */
 static void
@@ -64,7 +64,7 @@ find_setting(PyObject *name)
     return -1;
 }
 
-/* --- the type ----------------------------------------------------------------------------- */
+/* --- the type --- */
 
 static PyObject *
 config_object_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))

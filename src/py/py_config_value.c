@@ -5,7 +5,7 @@
 #include "config/setting.h"
 #include "py/py_text.h"
 
-/* --- values on their way in --------------------------------------------------------------- */
+/* --- values on their way in --- */
 
 void
 config_incoming_fini(struct config_incoming *in)
@@ -188,7 +188,7 @@ config_incoming_init(struct config_incoming *in, PyObject *value, enum setting_i
     return in->keep != NULL ? value_fill(in, value, setting_get(id)) : -1;
 }
 
-/* --- values on their way out -------------------------------------------------------------- */
+/* --- values on their way out --- */
 
 static PyObject *
 list_new(const struct config_list *list)

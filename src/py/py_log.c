@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- exceptions ---------------------------------------------------------------------------- */
+/* --- exceptions --- */
 
 /* The lines that Python would print, as a new str; NULL with an exception. */
 static PyObject *
@@ -118,7 +118,7 @@ py_log_exception(const char *message)
     py_log_exception_at(LOG_LEVEL_ERROR, message);
 }
 
-/* --- functions of the module --------------------------------------------------------------- */
+/* --- functions of the module --- */
 
 /* Raises RuntimeError: its text is what the user sees. Takes `text`. */
 static void
@@ -290,7 +290,7 @@ core_access_log_reopen(PyObject *module, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* --- where logs go --------------------------------------------------------------------------- */
+/* --- where logs go --- */
 
 static void
 release(PyObject **texts, size_t count)

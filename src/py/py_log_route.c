@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the route ----------------------------------------------------------------------------- */
+/* --- the route --- */
 
 void
 log_route_init(struct log_route *route)
@@ -123,7 +123,7 @@ log_route_failed(PyObject *function)
     PyErr_WriteUnraisable(function);
 }
 
-/* --- messages ------------------------------------------------------------------------------ */
+/* --- messages --- */
 
 struct message_note {
     struct log_note note;
@@ -232,7 +232,7 @@ log_route_set(struct log_route *route, PyObject *message, PyObject *exception, P
     }
 }
 
-/* --- exceptions ---------------------------------------------------------------------------- */
+/* --- exceptions --- */
 
 /* Calls with the exception as the one that is being handled, as in the except clause that a logger
  * expects. */

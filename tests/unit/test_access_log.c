@@ -19,7 +19,7 @@
 #include "log/log.h"
 #include "log/quote.h"
 
-/* --- the values of tests/vectors/access_log ------------------------------------------------ */
+/* --- the values of tests/vectors/access_log --- */
 
 static const struct {
     const char *kind;
@@ -118,7 +118,7 @@ render(const char *format, const struct access_log_record *record)
     return line;
 }
 
-/* --- formats ------------------------------------------------------------------------------- */
+/* --- formats --- */
 
 static void
 test_as_python(void **state)
@@ -244,7 +244,7 @@ test_needs(void **state)
     }
 }
 
-/* --- what a client sends ------------------------------------------------------------------- */
+/* --- what a client sends --- */
 
 static void
 test_no_line_is_forged(void **state)
@@ -386,7 +386,7 @@ test_no_room(void **state)
     buf_fini(&out);
 }
 
-/* --- the destination ----------------------------------------------------------------------- */
+/* --- the destination --- */
 
 struct place {
     char directory[64];

@@ -34,7 +34,7 @@ random_below(uint32_t limit)
     return (uint32_t)(seed >> 32) % limit;
 }
 
-/* --- random requests ----------------------------------------------------------------------- */
+/* --- random requests --- */
 
 static const char *const PIECES[] = {
     "\"",
@@ -168,7 +168,7 @@ render(const char *format, const struct access_log_record *record, struct buf *o
     return span_of(line.p, line.n - 1);
 }
 
-/* --- reading back -------------------------------------------------------------------------- */
+/* --- reading back --- */
 
 /* The byte that \xNN at `p` stands for. */
 static char
@@ -377,7 +377,7 @@ test_json_lines(void **state)
     }
 }
 
-/* --- JSON in particular -------------------------------------------------------------------- */
+/* --- JSON in particular --- */
 
 static void
 test_json_line(void **state)

@@ -69,7 +69,7 @@ assert_refused(enum setting_id id, struct config_value value, int rc, const char
     config_free(cfg);
 }
 
-/* --- the table ---------------------------------------------------------------------------- */
+/* --- the table --- */
 
 static void
 test_every_setting_is_found_by_its_name(void **state)
@@ -134,7 +134,7 @@ test_every_default_can_be_set(void **state)
     config_free(cfg);
 }
 
-/* --- values ------------------------------------------------------------------------------- */
+/* --- values --- */
 
 static void
 test_integers(void **state)
@@ -474,7 +474,7 @@ test_proc_name(void **state)
     config_free(cfg);
 }
 
-/* --- texts -------------------------------------------------------------------------------- */
+/* --- texts --- */
 
 static void
 test_repr_is_python_s(void **state)

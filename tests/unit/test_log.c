@@ -85,7 +85,7 @@ assert_matches(const char *text, const char *pattern)
 
 #define STAMP "\\[2[0-9]{3}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9] [+-][0-9]{4}\\]"
 
-/* --- lines --------------------------------------------------------------------------------- */
+/* --- lines --- */
 
 static void
 test_line(void **state)
@@ -196,7 +196,7 @@ test_errno_is_kept_and_shown(void **state)
     assert_non_null(strstr(contents(place->path), "] No space left on device\n"));
 }
 
-/* --- destinations -------------------------------------------------------------------------- */
+/* --- destinations --- */
 
 static void
 test_reopen_after_rename(void **state)
@@ -302,7 +302,7 @@ test_lost_messages_are_counted(void **state)
                    "\\[WARNING\\] 2 messages could not be logged\n.*found\n$");
 }
 
-/* --- many writers -------------------------------------------------------------------------- */
+/* --- many writers --- */
 
 enum { WRITERS = 4, LINES = 400 };
 
@@ -406,7 +406,7 @@ test_processes(void **state)
     check_lines(text, WRITERS);
 }
 
-/* --- limits -------------------------------------------------------------------------------- */
+/* --- limits --- */
 
 static void
 test_limit_decides(void **state)
@@ -492,7 +492,7 @@ test_limited_line_is_cut(void **state)
     assert_matches(contents(place->path), "^[^\n]*\\] x+\n[^\n]*\\] x+ \\[cut\\]\n$");
 }
 
-/* --- quotes -------------------------------------------------------------------------------- */
+/* --- quotes --- */
 
 static void
 test_quote(void **state)

@@ -87,7 +87,7 @@ receive_message(int fd)
     return text;
 }
 
-/* --- StatsD -------------------------------------------------------------------------------- */
+/* --- StatsD --- */
 
 static struct statsd *
 statsd_at(unsigned port, const char *prefix, const char *tags)
@@ -182,7 +182,7 @@ test_no_such_host(void **state)
     free(error);
 }
 
-/* --- syslog -------------------------------------------------------------------------------- */
+/* --- syslog --- */
 
 static struct syslog *
 syslog_at(int type, unsigned port, const char *path)
@@ -385,7 +385,7 @@ test_threads(void **state)
     close(fd);
 }
 
-/* --- the log ------------------------------------------------------------------------------- */
+/* --- the log --- */
 
 static int
 quiet(void **state)
