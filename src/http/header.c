@@ -85,12 +85,12 @@ load32(const char *p)
 }
 
 /*
- * Whether a token equals a well-known name of the same length in any letter case. Setting bit 5 of
- * every byte makes letters lower case and, among the characters of a token, makes nothing else
- * equal to a letter, a digit or a hyphen, which is all that well-known names consist of.
+ * Setting bit 5 of every byte makes letters lower case and, among the characters of a token, makes
+ * nothing else equal to a letter, a digit or a hyphen, which is all that well-known names consist
+ * of.
  */
-static inline bool
-same_name(const char *token, const char *known, size_t n)
+bool
+http_same_name(const char *token, const char *known, size_t n)
 {
     if (n >= 8) {
         size_t i = 0;
@@ -123,7 +123,7 @@ http_header_lookup(struct span name)
         return HTTP_HEADER_UNKNOWN;
     }
     for (; id < HTTP_HEADER_COUNT && header_table[id].name.n == name.n; id++) {
-        if (same_name(name.p, header_table[id].name.p, name.n)) {
+        if (http_same_name(name.p, header_table[id].name.p, name.n)) {
             return (enum http_header)id;
         }
     }

@@ -31,6 +31,9 @@ struct http_header_info {
 /* `id` is a well-known header, not HTTP_HEADER_UNKNOWN. */
 const struct http_header_info *http_header_info(enum http_header id);
 
+/* Whether a token of `n` bytes is the well-known name of as many, in any letter case. */
+bool http_same_name(const char *token, const char *known, size_t n);
+
 /* The number of a name, which is a token, in any letter case; or HTTP_HEADER_UNKNOWN. */
 enum http_header http_header_lookup(struct span name);
 

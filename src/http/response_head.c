@@ -27,28 +27,29 @@ enum field_kind {
     FIELD_CONTENT_LENGTH,
 };
 
+/* `name` is a token. */
 static enum field_kind
 field_kind(struct span name)
 {
     static const struct {
         struct span name;
         enum field_kind kind;
-    } FIELDS[] = {
-        {SPAN("te"), FIELD_DROPPED},
-        {SPAN("date"), FIELD_DROPPED},
-        {SPAN("server"), FIELD_DROPPED},
-        {SPAN("upgrade"), FIELD_UPGRADE},
-        {SPAN("trailers"), FIELD_DROPPED},
-        {SPAN("connection"), FIELD_CONNECTION},
-        {SPAN("keep-alive"), FIELD_DROPPED},
-        {SPAN("content-length"), FIELD_CONTENT_LENGTH},
-        {SPAN("transfer-encoding"), FIELD_DROPPED},
-        {SPAN("proxy-authenticate"), FIELD_DROPPED},
-        {SPAN("proxy-authorization"), FIELD_DROPPED},
+    } OF_LENGTH[][2] = {
+        [2] = {{SPAN("te"), FIELD_DROPPED}},
+        [4] = {{SPAN("date"), FIELD_DROPPED}},
+        [6] = {{SPAN("server"), FIELD_DROPPED}},
+        [7] = {{SPAN("upgrade"), FIELD_UPGRADE}},
+        [8] = {{SPAN("trailers"), FIELD_DROPPED}},
+        [10] = {{SPAN("connection"), FIELD_CONNECTION}, {SPAN("keep-alive"), FIELD_DROPPED}},
+        [14] = {{SPAN("content-length"), FIELD_CONTENT_LENGTH}},
+        [17] = {{SPAN("transfer-encoding"), FIELD_DROPPED}},
+        [18] = {{SPAN("proxy-authenticate"), FIELD_DROPPED}},
+        [19] = {{SPAN("proxy-authorization"), FIELD_DROPPED}},
     };
-    for (size_t i = 0; i < ARRAY_LEN(FIELDS); i++) {
-        if (FIELDS[i].name.n == name.n && span_eq_nocase(FIELDS[i].name, name)) {
-            return FIELDS[i].kind;
+    for (size_t i = 0; name.n < ARRAY_LEN(OF_LENGTH) && i < ARRAY_LEN(OF_LENGTH[0]); i++) {
+        struct span known = OF_LENGTH[name.n][i].name;
+        if (known.n == name.n && http_same_name(name.p, known.p, name.n)) {
+            return OF_LENGTH[name.n][i].kind;
         }
     }
     return FIELD_PLAIN;

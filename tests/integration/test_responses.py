@@ -156,6 +156,18 @@ def test_hop_by_hop_headers_are_dropped(basic: Server, name: str) -> None:
     assert "from the application" not in response.head.decode()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("TF", "Dat-", "Upgrad3", "Trailert", "Konnection", "Keep_Alive", "Content-Lengtn"),
+        *("Transfer-Encodinh", "Proxy-Authenticato", "Proxy-Aufhorization", "X-Proxy-Authenticate"),
+    ],
+)
+def test_names_that_are_nearly_the_servers_are_the_applications(basic: Server, name: str) -> None:
+    response = status(basic, "200 OK", (name, "from the application"))
+    assert response.get(name) == "from the application"
+
+
 def test_server_and_date_are_the_servers(basic: Server) -> None:
     response = status(basic, "200 OK", ("Server", "mine"), ("date", "today"))
     assert response.get("Server") != "mine"
