@@ -2,7 +2,8 @@
 /*
  * The search that a request head spends its time in: the next control byte, which is the end of a
  * line or an error. 16 bytes at a time where SSE2 is (every x86-64), 8 at a time elsewhere and for
- * what is left. Never reads beyond `to`. Pure functions, private to the parser.
+ * what is left. Never reads beyond `to`. Pure functions. The fields of responses are checked by
+ * them too.
  */
 #ifndef SAOLA_HTTP_H1_SCAN_H
 #define SAOLA_HTTP_H1_SCAN_H

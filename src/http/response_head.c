@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/panic.h"
 #include "http/h1.h"
+#include "http/h1_scan.h"
 #include "http/header.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -59,13 +60,7 @@ field_kind(struct span name)
 static bool
 is_field_value(struct span value)
 {
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
+    return h1_scan(value.p, 0, value.n, true) == value.n;
 }
 
 /* "200 OK" or "200": the status code, or -1. */

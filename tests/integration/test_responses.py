@@ -144,6 +144,15 @@ def test_latin_1_in_a_value(basic: Server) -> None:
     assert response.get("X-Name") == "caf\xe9"
 
 
+@pytest.mark.parametrize("length", [7, 8, 15, 16, 24, 31, 300])
+def test_values_of_any_length(basic: Server, length: int) -> None:
+    """With what a value may contain beside letters: tabs, and bytes that are no ASCII."""
+    value = ("a\t\xe9 ~\u0100/" * length)[:length].strip().encode().decode("latin-1")
+    with basic.connect() as connection:
+        response = connection.request(f"/status?X-Name={quote(value, encoding='latin-1')}")
+    assert response.get("X-Name") == value
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -193,6 +202,11 @@ def test_custom_reason(basic: Server) -> None:
         ("X-Split", "a\rb"),
         ("X-Split", "a\0b"),
         ("X-Split", "a\x7fb"),
+        ("X-Split", 20 * "a" + "\r\nX-Injected: yes"),
+        *(
+            ("X-Split", f"{before * 'a'}\x1f{(29 - before) * 'b'}")
+            for before in (0, 15, 16, 23, 24, 29)
+        ),
         ("X Name", "a"),
         ("X-Name:", "a"),
         ("", "a"),
