@@ -30,7 +30,7 @@
 
 enum {
     ACCESS_LOG_TEXT_MAX = 16 * 1024, /* bytes of a value that are shown; the rest becomes "..." */
-    ACCESS_LOG_USER_MAX = 256,       /* bytes of a user name, likewise */
+    ACCESS_LOG_USER_MAX = 256,       /* bytes of a user name that are shown */
     ACCESS_LOG_WIDTH_MAX = 1024,     /* of an atom's width, and of a number's precision */
 };
 
