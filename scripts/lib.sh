@@ -24,7 +24,8 @@ die() {
 }
 
 # For tests: without what would configure a server behind a test's back. Names of unix sockets in
-# the directory for temporary files have to be short.
+# the directory for temporary files have to be short; a name server that does not answer is asked
+# once.
 clean_environment() {
     local name temporary=${TMPDIR:-}
     unset GUNICORN_CMD_ARGS WEB_CONCURRENCY PORT FORWARDED_ALLOW_IPS SENDFILE SCRIPT_NAME
@@ -36,6 +37,7 @@ clean_environment() {
     if [ ${#temporary} -gt 24 ]; then
         unset TMPDIR
     fi
+    export RES_OPTIONS="timeout:1 attempts:1"
 }
 
 # Once more if it fails: for what comes over a network.

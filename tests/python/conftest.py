@@ -35,7 +35,7 @@ def load_by(
         env=clean_environment() | (env or {}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def command(tmp_path: Path) -> Command:
             env=clean_environment() | {"PWD": str(tmp_path)} | (env or {}),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
