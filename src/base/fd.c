@@ -44,12 +44,18 @@ fd_close(int *fd)
 }
 
 int
+fd_dup(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+int
 fd_above_stdio(int fd)
 {
     if (LIKELY(fd > STDERR_FILENO || fd < 0)) {
         return fd;
     }
-    int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int moved = fd_dup(fd);
     int saved_errno = errno;
     close(fd);
     errno = saved_errno;

@@ -19,9 +19,10 @@ int fd_set_cloexec(int fd, bool on) NODISCARD;
 void fd_close(int *fd);
 
 /* The numbers 0 to 2 belong to standard input, output and error, open or not: what is written there
- * must never reach anybody else. fd_above_stdio() gives a descriptor that has such a number another
- * one (-1 with errno if that fails; `fd` is closed then); fd_open_stdio() opens /dev/null on those
- * that are closed. */
+ * must never reach anybody else. fd_dup() makes a close-on-exec duplicate above them (-1 with
+ * errno); fd_above_stdio() gives a descriptor that has such a number another one (likewise; `fd` is
+ * closed in any case); fd_open_stdio() opens /dev/null on those that are closed. */
+int fd_dup(int fd) NODISCARD;
 int fd_above_stdio(int fd) NODISCARD;
 int fd_open_stdio(void) NODISCARD;
 

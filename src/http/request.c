@@ -8,7 +8,6 @@
 #include "net/conn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 struct request *
@@ -109,7 +108,7 @@ request_dup_socket(const struct request *request)
 {
     struct loop *loop = request->server->loop;
     loop_lock(loop);
-    int fd = conn_is_open(request->conn) ? fcntl(request->conn->watch.fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int fd = conn_is_open(request->conn) ? fd_dup(request->conn->watch.fd) : -1;
     int rc = fd < 0 && conn_is_open(request->conn) ? -errno : -ENOTCONN;
     loop_unlock(loop);
     return fd >= 0 ? fd : rc;

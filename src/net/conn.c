@@ -9,7 +9,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,7 +289,7 @@ conn_send_file(struct conn *conn, int fd, int64_t offset, int64_t length, struct
     if (!conn_is_open(conn)) {
         return -EPIPE;
     }
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int copy = fd_dup(fd);
     if (copy < 0) {
         return -errno;
     }

@@ -160,6 +160,25 @@ test_temporary_files_have_no_name(void **state)
 }
 
 static void
+test_the_numbers_of_standard_files_are_not_used(void **state)
+{
+    (void)state;
+    assert_int_equal(fd_open_stdio(), 0);
+    int saved = dup(STDIN_FILENO);
+    assert_true(saved > STDERR_FILENO);
+    assert_int_equal(close(STDIN_FILENO), 0);
+    int fd = fd_dup(saved);
+    int moved = fd_above_stdio(open("/dev/null", O_RDONLY));
+    assert_int_equal(fcntl(STDIN_FILENO, F_GETFD), -1);
+    assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+    assert_true(fd > STDERR_FILENO && moved > STDERR_FILENO);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    fd_close(&fd);
+    fd_close(&moved);
+    fd_close(&saved);
+}
+
+static void
 test_spool_is_a_queue(void **state)
 {
     (void)state;
@@ -209,6 +228,7 @@ main(void)
         cmocka_unit_test(test_list_order),
         cmocka_unit_test(test_timeouts_expire_in_order),
         cmocka_unit_test(test_temporary_files_have_no_name),
+        cmocka_unit_test(test_the_numbers_of_standard_files_are_not_used),
         cmocka_unit_test(test_spool_is_a_queue),
         cmocka_unit_test(test_pipes_do_not_block_and_do_not_leak),
     };
