@@ -55,6 +55,13 @@ ALARM = re.compile(
     r"|Fatal Python error|core dumped|ResourceWarning|without being closed"
 )
 
+# TERM during a boot, where Python has called something back: all that it can do is to say so.
+IGNORED_EXIT = re.compile(
+    r"^Exception ignored in: .*\nTraceback \(most recent call last\):\n(?:(?:  .*)?\n)*?"
+    r"  File .*, in handle_exit\n    sys\.exit\(0\)\nSystemExit: 0\n",
+    re.MULTILINE,
+)
+
 Ready = Literal["answer", "booted", "listening", "no"]
 
 
@@ -489,7 +496,7 @@ class Server:
             log = self.log
             # What is not a whole line yet is for the next time, unless there is none.
             self.checked = len(log) if self.reaped else max(begin, log.rfind("\n") + 1)
-            records = parse_log(log[begin : self.checked])
+            records = parse_log(IGNORED_EXIT.sub("", log[begin : self.checked]))
             return [each.text for each in records if self.is_bad(each)]
 
         found = bad()

@@ -278,9 +278,11 @@ def test_logging_configurations(serve: Serve, tmp_path: Path, kind: str) -> None
     assert (server.log, server.output) == ("", "")
     for each in (error, access):
         each.rename(each.with_suffix(".1"))
+    before = server.workers()
     server.kill(signal.SIGHUP)
     poll(lambda: error.exists() and "Booting" in error.read_text(), "the new error log")
     poll(access.exists, "the new access log")
+    server.wait_workers(1, before)
     server.terminate()
     assert "E INFO Shutting down: Master" in error.read_text()
 

@@ -165,8 +165,10 @@ def test_nobody_listens(serve: Serve, config: str) -> None:
     server = serve("logs:app", "--statsd-host", host, config=config)
     for _ in range(20):
         assert server.request("/").status == 200
+    before = server.workers()
     server.kill(signal.SIGHUP)
     server.wait_log("Hang up")
+    server.wait_workers(1, before)
     assert server.request("/").status == 200
 
 
