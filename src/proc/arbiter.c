@@ -29,9 +29,7 @@ enum {
     WAIT_MAX_MS = 1000, /* heartbeats are looked at so often */
 };
 
-/* The arbiter has not run for so long, or has been woken so late: it was stopped (SIGSTOP, a frozen
- * container), and the workers perhaps with it. */
-static const int64_t STALL_NS = 3 * NS_PER_SEC;
+/* A turn that begins so late is no accident of scheduling. */
 static const int64_t OVERSLEPT_NS = NS_PER_SEC / 4;
 
 /* After INT or QUIT in a graceful stop, and after KILL. */
@@ -340,10 +338,12 @@ arbiter_turn(struct arbiter *a)
 {
     int64_t now_ns = clock_mono_ns();
 
-    if (now_ns - a->awake_ns > STALL_NS) {
-        a->resumed_ns = now_ns;
+    int64_t lost_ns = now_ns - a->awake_ns - a->wait_ns;
+    if (lost_ns > OVERSLEPT_NS) {
+        manage_excuse(a, lost_ns, now_ns);
     }
     a->awake_ns = now_ns;
+    a->wait_ns = 0;
     drain_notifications(a);
     take_signals(a);
     manage_reap(a, now_ns);
@@ -397,10 +397,6 @@ arbiter_wait(struct arbiter *a)
         {.fd = lobby_mail_fd(a), .events = POLLIN},
     };
     int timeout_ms = wait_ms(a);
-    int64_t until_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
+    a->wait_ns = timeout_ms * NS_PER_MS;
     poll(pollfds, ARRAY_LEN(pollfds), timeout_ms);
-    int64_t now_ns = clock_mono_ns();
-    if (now_ns - until_ns > OVERSLEPT_NS) {
-        a->resumed_ns = now_ns;
-    }
 }

@@ -59,6 +59,13 @@ enum arbiter_hook {
     HOOK_ON_EXIT,
 };
 
+/* When the arbiter was stopped (SIGSTOP, a frozen container), and the worker perhaps with it. */
+struct stall {
+    int64_t resumed_ns;   /* monotonic: when it was over; 0: none so far */
+    int64_t heartbeat_ns; /* the last of the worker's before it */
+    int64_t more_ns;      /* lost in others since that heartbeat */
+};
+
 /* A worker process as the arbiter sees it; owned by the arbiter. */
 struct child {
     struct list node;  /* arbiter->children, oldest first */
@@ -79,6 +86,7 @@ struct child {
     uint64_t sent;      /* signals of the arbiter's, a bit each */
     struct obituary_signal signal;
     struct stacks stacks;
+    struct stall stall;
     struct mail_count mail;  /* in its mailbox, as it was seen last */
     int64_t request_told_ns; /* the request that the log has: when it began */
     void *object;            /* the host's; NULL: none */
@@ -175,11 +183,11 @@ struct arbiter {
     int64_t sample_at_ns;        /* when memory is looked at next */
     bool reload_wanted;          /* HUP came and is to be served */
 
-    int signal_fd;      /* readable while signals wait; the queue's */
-    int notify_fds[2];  /* workers write, the arbiter reads */
-    int alive_fds[2];   /* the arbiter alone holds the writing end; workers watch the other */
-    int64_t awake_ns;   /* when the last wait ended */
-    int64_t resumed_ns; /* workers are not late before this and their timeout */
+    int signal_fd;     /* readable while signals wait; the queue's */
+    int notify_fds[2]; /* workers write, the arbiter reads */
+    int alive_fds[2];  /* the arbiter alone holds the writing end; workers watch the other */
+    int64_t awake_ns;  /* when the last wait ended */
+    int64_t wait_ns;   /* how long the last wait was meant to take at most */
 
     int64_t stop_at_ns;       /* TERM came: begins to stop then; 0: it did not, or at once */
     bool stop_after_upgrade;  /* ... unless the successor serves, or has ended, before */

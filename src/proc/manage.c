@@ -242,12 +242,37 @@ boot_limit_ns(const struct config *cfg)
     return limit_ns;
 }
 
+void
+manage_excuse(struct arbiter *a, int64_t lost_ns, int64_t now_ns)
+{
+    for (EACH_CHILD(a, node, next)) {
+        struct child *child = child_at(node);
+        int64_t heartbeat_ns = slot_last_heartbeat(child->slot);
+        if (child->stall.resumed_ns == 0 || child->stall.heartbeat_ns != heartbeat_ns) {
+            child->stall = (struct stall){.resumed_ns = now_ns, .heartbeat_ns = heartbeat_ns};
+        } else {
+            child->stall.more_ns += lost_ns;
+        }
+    }
+}
+
+/* When the child has had so long since then. After a stall it has all the time again, so that it
+ * can show that it lives. If it does not, further stalls only put that off by what they took: a
+ * worker that hangs must not live on because the machine is slow. */
+static int64_t
+allowed_ns(const struct child *child, int64_t since_ns, int64_t limit_ns)
+{
+    const struct stall *stall = &child->stall;
+    bool silent = stall->heartbeat_ns == slot_last_heartbeat(child->slot);
+    return MAX_OF(since_ns, stall->resumed_ns) + limit_ns + (silent ? stall->more_ns : 0);
+}
+
 /* When its request has had the time to end after it was told to. */
 static int64_t
-request_late_ns(const struct arbiter *a, const struct child *child)
+request_late_ns(const struct child *child)
 {
     int64_t deadline_ns = slot_request_deadline(child->slot);
-    return deadline_ns > 0 ? MAX_OF(deadline_ns, a->resumed_ns) + REQUEST_GRACE_NS : INT64_MAX;
+    return deadline_ns > 0 ? allowed_ns(child, deadline_ns, REQUEST_GRACE_NS) : INT64_MAX;
 }
 
 /* When the child is late if nothing changes; INT64_MAX: never. */
@@ -259,19 +284,18 @@ late_ns(const struct arbiter *a, const struct child *child)
     }
     if (!child->ready) {
         int64_t limit_ns = boot_limit_ns(a->cfg);
-        int64_t begun_ns = MAX_OF(child->forked_ns, a->resumed_ns);
-        return limit_ns == INT64_MAX ? INT64_MAX : begun_ns + limit_ns;
+        return limit_ns == INT64_MAX ? INT64_MAX : allowed_ns(child, child->forked_ns, limit_ns);
     }
-    int64_t late_ns = request_late_ns(a, child);
+    int64_t late_ns = request_late_ns(child);
     if (a->cfg->timeout > 0) {
-        int64_t seen_ns = MAX_OF(slot_last_heartbeat(child->slot), a->resumed_ns);
-        late_ns = MIN_OF(late_ns, seen_ns + clock_seconds(a->cfg->timeout));
+        int64_t seen_ns = slot_last_heartbeat(child->slot);
+        late_ns = MIN_OF(late_ns, allowed_ns(child, seen_ns, clock_seconds(a->cfg->timeout)));
     }
     return late_ns;
 }
 
 static void
-punish(const struct arbiter *a, struct child *child, int64_t now_ns)
+punish(struct child *child, int64_t now_ns)
 {
     if (child->kill_at_ns != 0 && child->aborted) {
         log_warning("Worker (pid:%d) has not ended when told to: killing it", (int)child->pid);
@@ -283,7 +307,7 @@ punish(const struct arbiter *a, struct child *child, int64_t now_ns)
     } else if (!child->ready) {
         log_critical("WORKER BOOT TIMEOUT (pid:%d)", (int)child->pid);
         end_child(child, SIGABRT, now_ns);
-    } else if (now_ns >= request_late_ns(a, child)) {
+    } else if (now_ns >= request_late_ns(child)) {
         log_critical("REQUEST TIMEOUT (pid:%d)", (int)child->pid);
         end_child(child, SIGABRT, now_ns);
     } else {
@@ -298,7 +322,7 @@ manage_punish(struct arbiter *a, int64_t now_ns)
     for (EACH_CHILD(a, node, next)) {
         struct child *child = child_at(node);
         if (now_ns >= late_ns(a, child)) {
-            punish(a, child, now_ns);
+            punish(child, now_ns);
         }
     }
 }

@@ -34,6 +34,10 @@ void manage_reap(struct arbiter *arbiter, int64_t now_ns);
 /* Takes notice of what the workers say in their slots. */
 void manage_look(struct arbiter *arbiter, int64_t now_ns);
 
+/* The arbiter has run `lost_ns` later than it meant to, and perhaps its workers too: that does not
+ * make them late. */
+void manage_excuse(struct arbiter *arbiter, int64_t lost_ns, int64_t now_ns);
+
 /* Kills those that are late: to boot, to show a heartbeat, to leave. */
 void manage_punish(struct arbiter *arbiter, int64_t now_ns);
 

@@ -851,6 +851,26 @@ test_workers_are_not_late_after_the_arbiter_was(void **state)
 }
 
 static void
+test_a_silent_worker_is_late_however_often_the_arbiter_is(void **state)
+{
+    (void)state;
+    world.cfg->timeout = 4;
+    world.cfg->workers = 1;
+    world.behaviour = FALL_SILENT;
+    start();
+    struct child *child = child_at(list_first(&world.arbiter.children));
+    int64_t first_ns = clock_mono_ns() + 10 * NS_PER_SEC;
+    manage_excuse(&world.arbiter, 9 * NS_PER_SEC, first_ns);
+    int64_t late_ns = first_ns + 4 * NS_PER_SEC; /* all the time again, once */
+    assert_true(manage_next_ns(&world.arbiter) == late_ns);
+    manage_excuse(&world.arbiter, NS_PER_SEC, first_ns + 2 * NS_PER_SEC);
+    manage_excuse(&world.arbiter, NS_PER_SEC, first_ns + 4 * NS_PER_SEC);
+    assert_true(manage_next_ns(&world.arbiter) == late_ns + 2 * NS_PER_SEC);
+    slot_heartbeat(child->slot, first_ns + 5 * NS_PER_SEC); /* forgotten, what was before it */
+    assert_true(manage_next_ns(&world.arbiter) == first_ns + 9 * NS_PER_SEC);
+}
+
+static void
 test_boot_has_a_deadline(void **state)
 {
     (void)state;
@@ -988,6 +1008,8 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_silence_is_no_death_without_a_timeout, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_silent_worker_is_late_however_often_the_arbiter_is,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_not_late_after_the_arbiter_was, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_boot_has_a_deadline, set_up, tear_down),
