@@ -190,6 +190,22 @@ def test_usr1_creates_renamed_logs_anew_in_all_processes(serve: Serve, tmp_path:
     assert server.workers() == family[1:]
 
 
+USR1_AT_ONCE = """
+import os, signal
+def post_fork(server, worker):
+    os.rename(server.cfg.errorlog, server.cfg.errorlog + ".1")
+    os.kill(worker.pid, signal.SIGUSR1)
+"""
+
+
+def test_usr1_reaches_a_worker_that_has_just_been_forked(serve: Serve, tmp_path: Path) -> None:
+    error = tmp_path / "error.log"
+    server = serve("basic:app", "--error-logfile", str(error), config=USR1_AT_ONCE)
+    poll(lambda: str(error) in open_files(server.worker), "the new log in the worker")
+    assert (tmp_path / "error.log.1").read_text().count("Booting worker") == 1
+    assert "Booting worker" not in error.read_text()
+
+
 # --- time that stands still, or jumps
 
 
