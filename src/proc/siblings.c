@@ -142,12 +142,13 @@ give(const struct siblings *siblings, uint32_t to, const struct parcel *parcel)
     return rc;
 }
 
-/* Whether this worker has to get rid of everything, because nothing will be left of it. */
+/* Whether this worker has to get rid of everything, because nothing will be left of it. One that
+ * may finish what it has must not leave it to somebody who need not come: not after WINCH. */
 static bool
-is_ending(const struct siblings *siblings)
+ends_at_once(const struct siblings *siblings)
 {
     return siblings->self != SIBLINGS_NOBODY &&
-           slot_is_ending(&siblings->slots->items[siblings->self]);
+           slot_ends_at_once(&siblings->slots->items[siblings->self]);
 }
 
 /* To nobody yet: the arbiter finds it, and forks the next worker into that slot, or passes it on.
@@ -186,7 +187,7 @@ pass(const struct siblings *siblings, const struct parcel *parcel)
     if (rc == -ENOENT && has_lobby(siblings)) {
         rc = parcel->send(parcel, siblings->mailboxes->lobby_fd);
     }
-    if ((rc == -ENOENT || rc == -EAGAIN) && is_ending(siblings) &&
+    if ((rc == -ENOENT || rc == -EAGAIN) && ends_at_once(siblings) &&
         !slots_stopping(siblings->slots)) {
         rc = leave(siblings, parcel);
     }

@@ -38,7 +38,7 @@ bool siblings_fewest(const struct siblings *siblings, uint32_t *ret_index) NODIS
 int siblings_nudge(const struct siblings *siblings, uint32_t to) NODISCARD;
 
 /* Gives a connection to the worker with the fewest that has room in its mailbox; if there is none,
- * and the own worker is ending, to one that is to come. 0; -ENOENT: there is nobody; -EAGAIN and
+ * and the own worker ends at once, to one that is to come. 0; -ENOENT: there is nobody; -EAGAIN and
  * others as h1_move(). */
 int siblings_pass(const struct siblings *siblings, struct conn *conn) NODISCARD;
 

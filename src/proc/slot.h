@@ -48,6 +48,12 @@ enum slot_offer {
     SLOT_IS_CLAIMED,  /* it has nothing to do, but a request is on its way */
 };
 
+/* Why a worker will not live long. */
+enum slot_ending {
+    SLOT_FINISHES = 1, /* it still does what it has, unless somebody else does */
+    SLOT_ENDS = 2,     /* it can do nothing more for anybody */
+};
+
 enum {
     SLOT_CACHE_LINE = 64,
     SLOT_COUNT_MIN = 1024, /* slots there are at least: untouched ones cost no memory */
@@ -94,7 +100,7 @@ struct slot {
     _Atomic int64_t heartbeat_ns;                     /* monotonic; 0: none yet */
     _Atomic int64_t ready_ns;                         /* monotonic; 0: not yet ready */
     _Atomic uint32_t offer;                           /* enum slot_offer; others may claim it */
-    _Atomic uint32_t ending; /* 1: it will not live long; its signal handlers' too */
+    _Atomic uint32_t ending; /* enum slot_ending, or'ed; its signal handlers' too */
 
     /* The worker's, whoever holds the loop's lock. */
     _Alignas(SLOT_CACHE_LINE) struct metrics metrics;
@@ -175,17 +181,23 @@ slot_state(const struct slot *slot)
 }
 
 /* Worker, main thread and its signal handlers: it has been told to end, whatever it is doing, or
- * does so by itself. It can do nothing more for anybody. */
+ * does so by itself. */
 static inline void
-slot_set_ending(struct slot *slot)
+slot_set_ending(struct slot *slot, enum slot_ending how)
 {
-    atomic_store_explicit(&slot->ending, 1, memory_order_relaxed);
+    atomic_fetch_or_explicit(&slot->ending, (uint32_t)how, memory_order_relaxed);
 }
 
 static inline bool
 slot_is_ending(const struct slot *slot)
 {
     return atomic_load_explicit(&slot->ending, memory_order_relaxed) != 0;
+}
+
+static inline bool
+slot_ends_at_once(const struct slot *slot)
+{
+    return (atomic_load_explicit(&slot->ending, memory_order_relaxed) & SLOT_ENDS) != 0;
 }
 
 /* The worker takes new connections. One that is RETIRING still does, though not for long. */

@@ -370,7 +370,7 @@ give_up_at_last(struct worker *worker)
     struct loop *loop = &worker->loop;
     int64_t end_ns = clock_mono_ns() + GIVE_UP_MAX_MS * NS_PER_MS;
     bool left;
-    slot_set_ending(worker->start->slot);
+    slot_set_ending(worker->start->slot, SLOT_ENDS);
     do {
         loop_lock(loop);
         left = give_up(worker) && clock_mono_ns() < end_ns;
@@ -508,7 +508,7 @@ worker_stop(struct worker *worker)
     struct loop *loop = &worker->loop;
     worker->stopping = true;
     worker->executor.stopping = true;
-    slot_set_ending(worker->start->slot);
+    slot_set_ending(worker->start->slot, SLOT_ENDS);
     loop_lock(loop);
     (void)give_up(worker); /* what is left: when it has ended */
     loop_unlock(loop);

@@ -48,7 +48,7 @@ heed(const siginfo_t *info)
 {
     bool ends = info->si_signo == SIGTERM || info->si_signo == SIGQUIT || info->si_signo == SIGABRT;
     if (ends && has_sender(info) && info->si_pid == self.start->arbiter_pid) {
-        slot_set_ending(self.start->slot);
+        slot_set_ending(self.start->slot, info->si_signo == SIGTERM ? SLOT_FINISHES : SLOT_ENDS);
     }
 }
 

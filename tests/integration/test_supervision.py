@@ -74,6 +74,36 @@ def test_winch_of_a_daemon_then_ttin(daemon: Daemon) -> None:
     assert not upgrades.pidfile.exists()
 
 
+def unread(connection: Connection) -> bool:
+    """Whether the server's receive queue holds something of this client's, or is not known."""
+    client = f":{connection.sock.getsockname()[1]:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[2].endswith(client):
+            return int(fields[4].partition(":")[2], 16) > 0
+    return True
+
+
+def test_winch_of_a_daemon_with_a_request_that_waits(daemon: Daemon, tmp_path: Path) -> None:
+    """No other worker will come for it."""
+    upgrades = daemon("--keep-alive", "60")
+    server = upgrades.server
+    running, waiting = server.connect(), server.connect()
+    for connection in (running, waiting):
+        assert connection.request("/").status == 200
+    running.send(build_request(f"/block?file={tmp_path}/release"))
+    poll((tmp_path / "release.started").exists, "the application being called")
+    waiting.send(build_request("/"))
+    poll(lambda: not unread(waiting), "a request that waits")
+    upgrades.send(signal.SIGWINCH)
+    upgrades.wait(lambda: "graceful stop of workers" in server.log, "the signal being handled")
+    (tmp_path / "release").touch()
+    assert running.read_response().body == b"released"
+    assert waiting.read_response().body == b"hello\n"
+    upgrades.wait(lambda: not children(upgrades.pid), "no worker")
+    upgrades.end(upgrades.pid)
+
+
 def test_backing_out_of_an_upgrade(daemon: Daemon) -> None:
     upgrades = daemon(workers=2)
     old, server = upgrades.pid, upgrades.server
