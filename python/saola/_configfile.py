@@ -134,6 +134,8 @@ def _meant(name: str, values: dict[str, Any], known: dict[str, str]) -> str | No
     lower = name.lower()
     # WORKERS may well be a constant, unless there is no workers.
     meant = _spelling.nearest(name, known) if name == lower else known.get(lower)
+    if known.get(lower, lower) != lower and not _is_plain(name, values[name]):
+        return None  # ENV and def env() are helpers, although there is --env
     return meant if meant not in values else None
 
 

@@ -438,6 +438,8 @@ STRICT = [
     ("HOSTS = ['a']; _hosts = 1; workers = 2", None),
     ("import multiprocessing as worker, os; from os import path", None),
     ("def helper(): wrokers = 1", None),
+    ("ENV = 'x'; NAME = 'y'", None),
+    ("def env(name): 0", None),
     ("class Helper: wrokers = 1", None),
     ("for each in 'ab': workers = ord(each)", None),
     ("with open('gunicorn.conf.py') as file: workers = len(file.read())", None),
