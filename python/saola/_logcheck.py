@@ -32,7 +32,8 @@ def check(cfg: Config) -> None:
 def _require_writable(path: str) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        if not os.path.exists(path) or os.path.isfile(path):  # who reads a FIFO would notice
+        # Who reads a FIFO would notice.
+        if not os.path.exists(path) or os.path.isfile(path) or os.path.isdir(path):
             os.close(os.open(path, flags, 0o666))
     except OSError as error:
         raise RuntimeError(f"Error: {path!r} isn't writable [{error!r}]") from None

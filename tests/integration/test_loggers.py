@@ -352,6 +352,7 @@ UNCHANGED = "The configuration could not be read; everything stays as it was."
     ("config", "error"),
     [
         ("errorlog = '/no/such/file'", r"Error: '/no/such/file' isn't writable \["),
+        ("errorlog = '/'", r"Error: '/' isn't writable \["),
         ("accesslog = '/no/such/file'", r"Error: '/no/such/file' isn't writable \["),
         ("access_log_format = '%(h)r'", "Invalid access_log_format: "),
         ("logconfig = '/no/such'", "Error: log config '/no/such' not found"),
