@@ -275,7 +275,7 @@ class Arbiter:
         except Exception:
             self.log.exception("Reading the configuration failed")
         else:
-            sys.stderr.write(said.getvalue())
+            _tell(said.getvalue())
             return self.app.cfg
         self._reload_done(False)
         return None
@@ -302,7 +302,7 @@ class Arbiter:
             self._set_up_logs(self.cfg)
         except Exception:
             text = "reloading the logger configuration failed, keeping the previous one"
-            traceback.print_exc()
+            _tell(traceback.format_exc())
             self._keep_logs(before)
             self.log.error(text)
         self.log.reopen_files()
@@ -321,7 +321,7 @@ class Arbiter:
             self.log.setup(cfg)
             _logroute.route(self.log)
         except Exception:
-            traceback.print_exc()
+            _tell(traceback.format_exc())
 
     def _new_worker(self, age: int) -> Worker:
         half = self.cfg.timeout / 2.0
@@ -350,6 +350,12 @@ _CALLERS = {
     "reexec": ("handle_usr2",),
     "stop": ("handle_term", "handle_int", "handle_quit"),
 }
+
+
+def _tell(text: str) -> None:
+    """On stderr, which may be closed, or a pipe that nobody reads any more."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(text)
 
 
 def _is_method(arbiter: Arbiter, name: str, function: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from saola import debug, errors, pidfile, reloader, sock, systemd, util
+from saola import arbiter, debug, errors, pidfile, reloader, sock, systemd, util
 from saola.arbiter import Arbiter
 from saola.http import errors as http_errors
 from saola.workers.base import Worker
@@ -126,6 +126,19 @@ def test_arbiter_constants() -> None:
     assert signal.SIGTTIN in Arbiter.SIGNALS
     assert isinstance(Arbiter.SIGNALS, list)
     assert isinstance(Worker.SIGNALS, list)
+
+
+def test_what_is_told_may_go_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload must not fail because stderr is closed, or a pipe that nobody reads any more."""
+
+    class Broken:
+        def write(self, text: str) -> None:
+            raise BrokenPipeError
+
+    for stream in (None, Broken()):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stderr", stream)
+            arbiter._tell("warning\n")
 
 
 def test_steering_without_an_arbiter() -> None:
