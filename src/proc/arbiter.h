@@ -131,8 +131,8 @@ struct arbiter_host {
     int (*child_new)(void *context, struct child *child);
     void (*child_forked)(void *context, struct child *child);
     void (*child_free)(void *context, struct child *child);
-    /* In the forked child: all there is to do, until the process ends. SIGUSR1 is blocked, until
-     * the host has a handler for it. */
+    /* In the forked child: all there is to do, until the process ends. The host calls
+     * worker_signals_repeat() as soon as it has its handlers. */
     NORETURN void (*run_worker)(void *context, struct child *child,
                                 const struct worker_start *start);
 };

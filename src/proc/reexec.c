@@ -150,7 +150,8 @@ add_variables(const struct arbiter *a, pid_t arbiter_pid)
 static NORETURN void
 become_arbiter(struct arbiter *a, pid_t arbiter_pid, const sigset_t *mask)
 {
-    signals_reset(mask);
+    signals_reset();
+    signals_unblock(mask);
     pidfile_fini(&a->pidfile);
     if (a->host->call_hook(a->context, HOOK_PRE_EXEC, NULL) < 0) {
         a->host->report(a->context);

@@ -135,7 +135,7 @@ signals_stop(void)
 }
 
 void
-signals_reset(const sigset_t *mask)
+signals_reset(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigemptyset(&action.sa_mask);
@@ -143,7 +143,6 @@ signals_reset(const sigset_t *mask)
         sigaction(handled[i], &action, NULL);
     }
     close_queue();
-    signals_unblock(mask);
 }
 
 void

@@ -40,10 +40,10 @@ int signals_stacks(void);
 /* Puts the handlers back that were there before, and closes the queue. */
 void signals_stop(void);
 
-/* In a forked child: every signal of the arbiter to its default, the queue closed, and the mask as
- * it was before signals_block(). Not signals_stacks(): by default it would end the process, which
- * has to have a handler of its own for it by then, or to execute something else. */
-void signals_reset(const sigset_t *mask);
+/* In a forked child, before signals_unblock(): every signal of the arbiter to its default, the
+ * queue closed. Not signals_stacks(): by default it would end the process, which has to have a
+ * handler of its own for it by then, or to execute something else. */
+void signals_reset(void);
 
 /* Around fork(2). */
 void signals_block(sigset_t *ret_mask);

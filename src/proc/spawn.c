@@ -14,7 +14,6 @@
 #include "proc/worker_signals.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,10 +69,9 @@ static NORETURN void
 become_worker(struct arbiter *a, struct child *child, pid_t arbiter_pid, const sigset_t *mask)
 {
     struct worker_start *start = start_new(a, child, arbiter_pid);
+    signals_reset();
     worker_signals_begin(start);
-    sigset_t reset = *mask;
-    sigaddset(&reset, SIGUSR1); /* would end it: the host lets it in when it has a handler */
-    signals_reset(&reset);
+    signals_unblock(mask);
     worker_signals_watch();
     fd_close(&a->alive_fds[1]);
     fd_close(&a->notify_fds[0]);

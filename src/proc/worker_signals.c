@@ -26,6 +26,7 @@ static struct {
     pid_t pid; /* of the worker: a child that the application has forked is none */
     struct sigaction previous[ARRAY_LEN(watched)];
     struct sigaction write_stacks; /* faulthandler's */
+    volatile sig_atomic_t usr1;    /* came before there was a handler for it */
 } self;
 
 static bool
@@ -181,12 +182,31 @@ install_for_stacks(void (*handler)(int, siginfo_t *, void *))
     sigaction(signals_stacks(), &action, NULL);
 }
 
+static void
+on_usr1_early(int number)
+{
+    (void)number;
+    self.usr1 = 1;
+}
+
 void
 worker_signals_begin(const struct worker_start *start)
 {
+    struct sigaction action = {.sa_handler = on_usr1_early, .sa_flags = SA_RESTART};
     self.start = start;
     self.pid = getpid();
     install_for_stacks(on_stacks_alone);
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+void
+worker_signals_repeat(void)
+{
+    if (self.usr1) {
+        self.usr1 = 0;
+        raise(SIGUSR1);
+    }
 }
 
 void

@@ -23,6 +23,10 @@ struct worker_start;
 /* Right after the fork, with all signals blocked. `start` is valid until the process ends. */
 void worker_signals_begin(const struct worker_start *start);
 
+/* There is a handler for USR1 now. The arbiter tells all workers to open their logs again, also one
+ * that has only just been forked: it gets that now. */
+void worker_signals_repeat(void);
+
 void worker_signals_watch(void);
 
 /* The handler that is installed for signals_stacks() is the one that writes the stacks. */

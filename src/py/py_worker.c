@@ -25,7 +25,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,17 +249,6 @@ route_logs(struct py_worker *worker, struct log_route *route)
     log_route_set_direct(route, false);
 }
 
-/* From the fork until there were handlers the arbiter may have told all workers to open their logs
- * again. */
-static void
-let_in_usr1(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGUSR1);
-    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-}
-
 /* Everything between the fork and the first request; the core is set up already. */
 static int
 boot(PyObject *module, struct py_worker *worker, const struct worker_start *start)
@@ -269,7 +257,7 @@ boot(PyObject *module, struct py_worker *worker, const struct worker_start *star
         return -1;
     }
     worker_signals_watch();
-    let_in_usr1();
+    worker_signals_repeat();
     if (name_server(worker) < 0 || py_method_call(worker->object, "load_wsgi") < 0 ||
         PyObject_SetAttrString(worker->object, "booted", Py_True) < 0 ||
         py_method_call(worker->object, "post_worker_init") < 0 ||

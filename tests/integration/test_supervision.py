@@ -221,10 +221,12 @@ def test_usr1_creates_renamed_logs_anew_in_all_processes(serve: Serve, tmp_path:
 
 
 USR1_AT_ONCE = """
-import os, signal
+import os, signal, subprocess
 def post_fork(server, worker):
     os.rename(server.cfg.errorlog, server.cfg.errorlog + ".1")
     os.kill(worker.pid, signal.SIGUSR1)
+    with open("mask", "w") as mask:
+        subprocess.run(["grep", "SigBlk", "/proc/self/status"], stdout=mask, check=True)
 """
 
 
@@ -234,6 +236,8 @@ def test_usr1_reaches_a_worker_that_has_just_been_forked(serve: Serve, tmp_path:
     poll(lambda: str(error) in open_files(server.worker), "the new log in the worker")
     assert (tmp_path / "error.log.1").read_text().count("Booting worker") == 1
     assert "Booting worker" not in error.read_text()
+    blocked = int((server.tmp / "mask").read_text().split()[1], 16)
+    assert not blocked & 1 << signal.SIGUSR1 - 1, "what is started meanwhile can get it"
 
 
 # --- time that stands still, or jumps

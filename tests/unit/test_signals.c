@@ -139,7 +139,8 @@ test_a_child_has_defaults(void **state)
     assert_true(pid >= 0);
     if (pid == 0) {
         raise(SIGTERM); /* pending until the mask is gone */
-        signals_reset(&mask);
+        signals_reset();
+        signals_unblock(&mask);
         _exit(0);
     }
     signals_unblock(&mask);
