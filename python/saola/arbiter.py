@@ -309,11 +309,13 @@ class Arbiter:
 
     def _set_up_logs(self, cfg: Config) -> None:
         logger_class = cfg.logger_class
-        if type(self.log) is logger_class:
-            self.log.setup(cfg)
+        log = self.log
+        if type(log) is logger_class:
+            log.setup(cfg)
         else:
-            self.log = logger_class(cfg)
-        _logroute.route(self.log)
+            log = logger_class(cfg)
+        _logroute.route(log)
+        self.log = log
 
     def _keep_logs(self, cfg: Config) -> None:
         """Again as they were: a part of them may have been exchanged."""

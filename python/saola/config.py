@@ -239,7 +239,10 @@ class Config(_core.Config):
     @property
     def env(self) -> dict[str, str]:
         """The variables of raw_env. RuntimeError for an entry that is not NAME=VALUE."""
-        return dict(_split_pairs(self.raw_env, "="))
+        variables = dict(_split_pairs(self.raw_env, "="))
+        if "" in variables:
+            raise RuntimeError(f"environment setting {'=' + variables['']!r} invalid")
+        return variables
 
     @property
     def paste_global_conf(self) -> dict[str, str]:

@@ -360,6 +360,7 @@ UNCHANGED = "The configuration could not be read; everything stays as it was."
         ("syslog = True; syslog_addr = 'x://y'", "invalid syslog address"),
         ("logger_class = 'no.such.Class'", "class uri 'no.such.Class' invalid or not found"),
         ("raw_env = ['x']", "environment setting 'x' invalid"),
+        ("raw_env = ['=x']", "environment setting '=x' invalid"),
     ],
 )
 def test_a_reload_whose_logs_cannot_be_had(serve: Serve, config: str, error: str) -> None:
