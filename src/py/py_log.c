@@ -185,7 +185,7 @@ core_log_open(PyObject *Py_UNUSED(module), PyObject *args)
         raise_text(log_file_error(py_text_or_null(path), rc));
     } else {
         log_chown((uid_t)uid, (gid_t)gid);
-        log_set_level(log_level_from(level ? PyBytes_AS_STRING(level) : ""));
+        log_set_level(log_level_from(py_text_or_empty(level)));
     }
     Py_XDECREF(path);
     Py_XDECREF(level);
@@ -247,8 +247,7 @@ core_access_log_open(PyObject *module, PyObject *args)
                           &text, &uid, &gid, &to_syslog)) {
         return NULL;
     }
-    int rc = compile_and_open(state, py_text_or_null(path), text ? PyBytes_AS_STRING(text) : "",
-                              to_syslog);
+    int rc = compile_and_open(state, py_text_or_null(path), py_text_or_empty(text), to_syslog);
     Py_XDECREF(path);
     Py_XDECREF(text);
     if (rc < 0) {
@@ -268,7 +267,7 @@ core_access_log_check(PyObject *Py_UNUSED(module), PyObject *text)
     if (!py_text_convert(text, &bytes)) {
         return NULL;
     }
-    int rc = access_log_compile(bytes ? PyBytes_AS_STRING(bytes) : "", &format, &error);
+    int rc = access_log_compile(py_text_or_empty(bytes), &format, &error);
     Py_XDECREF(bytes);
     if (rc < 0) {
         raise_text(error);
@@ -314,7 +313,7 @@ core_log_syslog_open(PyObject *Py_UNUSED(module), PyObject *args)
     }
     options.host = py_text_or_null(texts[0]);
     options.path = py_text_or_null(texts[1]);
-    options.prefix = texts[2] ? PyBytes_AS_STRING(texts[2]) : "";
+    options.prefix = py_text_or_empty(texts[2]);
     struct syslog *syslog = syslog_new(&options, &error);
     release(texts, ARRAY_LEN(texts));
     if (!syslog) {
@@ -380,8 +379,8 @@ core_log_statsd_open(PyObject *Py_UNUSED(module), PyObject *args)
     }
     options.host = py_text_or_null(texts[0]);
     options.path = py_text_or_null(texts[1]);
-    options.prefix = texts[2] ? PyBytes_AS_STRING(texts[2]) : "";
-    options.tags = texts[3] ? PyBytes_AS_STRING(texts[3]) : "";
+    options.prefix = py_text_or_empty(texts[2]);
+    options.tags = py_text_or_empty(texts[3]);
     struct statsd *statsd = statsd_new(&options, &error);
     release(texts, ARRAY_LEN(texts));
     if (!statsd) {

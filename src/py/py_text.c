@@ -29,6 +29,12 @@ py_text_or_null(PyObject *bytes)
     return bytes ? PyBytes_AS_STRING(bytes) : NULL;
 }
 
+const char *
+py_text_or_empty(PyObject *bytes)
+{
+    return bytes ? PyBytes_AS_STRING(bytes) : "";
+}
+
 PyObject *
 py_text_new(const char *text)
 {

@@ -14,8 +14,9 @@
 
 /* For "O&": a str as new bytes at `address`, a PyObject *that is NULL before; None as NULL. */
 int py_text_convert(PyObject *text, void *address);
-/* What the bytes hold; NULL for NULL. */
+/* What the bytes hold; NULL, or an empty text, for NULL. */
 const char *py_text_or_null(PyObject *bytes);
+const char *py_text_or_empty(PyObject *bytes);
 
 /* New str, or None for NULL: the way back. NULL with an exception. */
 PyObject *py_text_new(const char *text);
