@@ -51,21 +51,24 @@ class Reloader(threading.Thread):
             extra = list(self._extra_files)
         return [*_module_files(), *(file for entry in extra for file in _expand(entry))]
 
+    def _looks(self) -> Iterator[tuple[str, _Look]]:
+        """What the files look like that there are."""
+        for filename in self.get_files():
+            if look := _look_at(filename):
+                yield filename, look
+
     def remember(self) -> None:
         """Takes note of new files. What has changed since an earlier look is left for changed()."""
-        for filename in self.get_files():
-            look = _look_at(filename)
+        for filename, look in self._looks():
             with self._lock:
-                if look:
-                    self._seen.setdefault(filename, look)
+                self._seen.setdefault(filename, look)
 
     def changed(self) -> str | None:
         """A file that is not what it was when it was first seen; new ones are taken note of."""
         found = None
-        for filename in self.get_files():
-            look = _look_at(filename)
+        for filename, look in self._looks():
             with self._lock:
-                if look and self._seen.setdefault(filename, look) != look:
+                if self._seen.setdefault(filename, look) != look:
                     self._seen[filename] = look
                     found = found or filename
         return found
