@@ -36,7 +36,7 @@ def _require_writable(path: str) -> None:
         if not os.path.exists(path) or os.path.isfile(path) or os.path.isdir(path):
             os.close(os.open(path, flags, 0o666))
     except OSError as error:
-        raise RuntimeError(f"Error: {path!r} isn't writable [{error!r}]") from None
+        raise glogging.not_writable(path, error) from None
 
 
 def _require_readable(cfg: Config) -> None:
@@ -44,5 +44,5 @@ def _require_readable(cfg: Config) -> None:
     if cfg.logconfig_json:
         if os.path.exists(cfg.logconfig_json):
             _logconfig.read_json(cfg.logconfig_json)
-    elif cfg.logconfig and not os.path.exists(cfg.logconfig):
-        raise RuntimeError(f"Error: log config '{cfg.logconfig}' not found")
+    elif cfg.logconfig:
+        _logconfig.require_ini(cfg.logconfig)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging.config
+import os
 from typing import Any
 
 
@@ -15,6 +16,11 @@ def apply(defaults: dict[str, Any], config: dict[str, Any]) -> None:
         # Behind "Unable to configure root logger" is the reason: the handler that is not there.
         reason = f": {error.__cause__}" if error.__cause__ else ""
         raise RuntimeError(f"{error}{reason}") from None
+
+
+def require_ini(path: str) -> None:
+    if not os.path.exists(path):
+        raise RuntimeError(f"Error: log config '{path}' not found")
 
 
 def apply_ini(path: str, defaults: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from saola import _core, util
-from saola.glogging import Logger
+from saola.glogging import Logger, set_or_default
 
 if TYPE_CHECKING:
     from saola.config import Config
@@ -105,7 +105,7 @@ def _route_metrics(log: Any, all_in_python: bool) -> None:
     address: Any = log.cfg.statsd_host
     host, port, path = (None, 0, address) if isinstance(address, str) else (*address, None)
     try:
-        prefix: str = log.cfg.statsd_prefix or ""
+        prefix = set_or_default(log.cfg, "statsd_prefix")
         _core.log_statsd_open(host, port, path, prefix, log.dogstatsd_tags)
     except RuntimeError as error:
         _core.log_statsd_close()

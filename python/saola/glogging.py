@@ -253,7 +253,7 @@ class Logger:
         try:
             handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise RuntimeError(f"Error: {path!r} isn't writable [{error!r}]") from None
+            raise not_writable(path, error) from None
         with contextlib.suppress(OSError):  # it may be /dev/null
             os.chown(handler.baseFilename, self.cfg.uid, self.cfg.gid)
         return handler
@@ -286,8 +286,7 @@ class Logger:
             if os.path.exists(cfg.logconfig_json):
                 _logconfig.apply(CONFIG_DEFAULTS, _logconfig.read_json(cfg.logconfig_json))
         elif cfg.logconfig:
-            if not os.path.exists(cfg.logconfig):
-                raise RuntimeError(f"Error: log config '{cfg.logconfig}' not found")
+            _logconfig.require_ini(cfg.logconfig)
             defaults = {
                 **CONFIG_DEFAULTS,
                 "__file__": cfg.logconfig,
@@ -468,6 +467,11 @@ def _reopen(handler: logging.FileHandler) -> None:
             handler.stream = handler._open()
     finally:
         handler.release()
+
+
+def not_writable(path: str, error: OSError) -> RuntimeError:
+    """What Gunicorn says of a log file, and log_file_error() in C."""
+    return RuntimeError(f"Error: {path!r} isn't writable [{error!r}]")
 
 
 def set_or_default(cfg: Config, name: str) -> str:

@@ -13,7 +13,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any
 
-from saola.glogging import Logger
+from saola.glogging import Logger, set_or_default
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -35,8 +35,8 @@ class Statsd(Logger):
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
-        self.prefix = parse_prefix(cfg.statsd_prefix or "")
-        self.dogstatsd_tags = cfg.dogstatsd_tags or ""
+        self.prefix = parse_prefix(set_or_default(cfg, "statsd_prefix"))
+        self.dogstatsd_tags = set_or_default(cfg, "dogstatsd_tags")
         if self.sock is not None:
             self.sock.close()
         self.sock = _connect(cfg.statsd_host) if cfg.statsd_host else None
